@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: processes (thread groups) and threads, their family tree and identity; birth (fork, clone), exec,
+ * death, wait. Signals are kernel/signal.h's, descriptors kernel/fs/file.h's, memory mm/space.h's.
+ *
+ * Locks: process_lock (RANK_PROCESS) guards the tree, pids, groups, sessions, thread lists, states and exit
+ * codes. A process stays while a thread or its parent's wait can find it; a thread while it runs.
+ */
+#pragma once
+#include "kernel/base/counters.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "mm/space.h"
+
+struct files;		/* descriptor table: kernel/fs/file.h */
+struct fs_context;	/* cwd, umask */
+struct tty;
+
+/* What counters moved by while the threads of some processes ran: kernel/domain.c. */
+struct counter_domain {
+	u32 refs;
+	struct spinlock lock;
+	u64 value[NR_COUNTERS];
+	u64 instructions;
+};
+
+struct rlimit { u64 cur, max; };
+#define NR_RLIMITS 16
+
+TAILQ_HEAD(thread_list, thread);
+LIST_HEAD(process_list, process);
+
+struct thread {
+	struct context context;		/* must be first */
+	struct process *process;
+	pid_t tid;
+	enum thread_state state;
+	TAILQ_ENTRY(thread) sibling;	/* process->threads */
+	TAILQ_ENTRY(thread) run_link;	/* run queue */
+	struct space *space;		/* == process->space; NULL for kernel threads */
+	/* sleeping: kernel/sched.c */
+	struct spinlock sleep_lock;
+	bool woken, interruptible;
+	struct timer sleep_timer;
+	u32 cpu;
+	u64 affinity;			/* bit per CPU */
+	u64 slice_end;
+	u64 user_ns, kernel_ns;		/* times used */
+	/* signals: kernel/signal.c */
+	struct signal_thread sig;
+	/* threads library */
+	vaddr_t clear_child_tid, robust_list;
+	struct waitq *vfork_done;	/* the parent waits here */
+	bool exiting;			/* told to die: exec or exit_group of another */
+	struct counter_domain *domain;
+	char comm[16];
+	/* restart of a call after ERESTART_BLOCK (nanosleep and the like): time it was to end */
+	u64 restart_deadline;
+};
+
+struct process {
+	pid_t pid, pgid, sid;
+	struct process *parent;
+	struct process_list children;
+	LIST_ENTRY(process) sibling;
+	LIST_ENTRY(process) all;	/* every process, by pid's order of birth */
+	struct thread_list threads;
+	u32 nr_threads;
+	struct space *space;
+	struct files *files;
+	struct fs_context *fs;
+	struct signal_process *sig;	/* actions and shared pending signals; CLONE_SIGHAND shares */
+	struct tty *tty;		/* controlling terminal */
+	struct waitq child_wait;	/* of parents: a child changed */
+	int exit_code;			/* as wait4 reports it */
+	bool zombie, stopped, continued, stop_reported, group_exit, did_exec, dumpable;
+	u8 exit_signal;
+	u64 start_ns;
+	u64 min_faults, maj_faults;
+	u64 child_min_faults, child_maj_faults;
+	u64 user_ns, kernel_ns, child_user_ns, child_kernel_ns;	/* of threads that ended; of waited children */
+	u64 max_rss_pages, child_max_rss_pages;
+	struct rlimit limits[NR_RLIMITS];
+	struct timer alarm;		/* ITIMER_REAL */
+	u64 alarm_interval;
+	char exe[256];			/* path for /proc */
+};
+
+extern struct spinlock process_lock;
+extern struct process_list all_processes;
+extern struct process *init_process;
+
+#define current_process (current->process)
+
+struct process *process_find(pid_t pid);	/* under process_lock */
+struct thread *thread_find(pid_t tid);		/* under process_lock */
+extern u64 nr_processes_started;
+
+/* Kernel thread running FN(ARG). NULL: no memory. */
+struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg);
+
+/* PID 1 from the program PATH; -errno if it cannot be. */
+int process_start_init(const char *path);
+
+/* clone(2) with Linux's flags. Returns the new tid, or -errno. Called with the caller's trapframe. */
+struct clone_args { u64 flags; vaddr_t stack, parent_tid, child_tid, tls; u8 exit_signal; };
+long process_clone(struct trapframe *f, const struct clone_args *a);
+
+/* exec: on success does not change the caller's C flow: *f is the new program's frame; 0 or -errno. */
+struct file;
+long process_exec(struct trapframe *f, const char *path, vaddr_t argv, vaddr_t envp);
+
+/* ELF (kernel/exec_elf.c). */
+void process_exit_group(int exit_code) __noreturn;	/* exit_code as wait4 reports it: status << 8 | signal */
+void thread_exit(int status) __noreturn;
+
+/* Must this thread die (group exit)? Looked at by everything that sleeps. */
+static inline bool thread_must_exit(void) { return READ_ONCE(current->exiting); }
+
+/* Counter domains. */
+struct counter_domain *domain_create(void);
+void domain_get(struct counter_domain *d);
+void domain_put(struct counter_domain *d);
+void domain_switch(struct counter_domain *from, struct counter_domain *to);	/* at context switch */
+void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *instructions);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: physical memory by frames of 4 KiB: who has each, how many hold it, and the free ones.
+ *
+ * A binary buddy allocator (orders 0..FRAME_MAX_ORDER) behind a stack of single frames per CPU. A frame
+ * is free, or held `refs` times; who drops the last hold frees it. Invariant: a free frame is mapped
+ * nowhere and in no TLB (mm/tlb.c sees to it). Locks: the buddy lists have one (RANK_FRAME); refs
+ * is atomic; the other fields belong to the frame's holder, a table's to its own lock.
+ */
+#pragma once
+#include "arch/pte.h"
+#include "kernel/base/lock.h"
+#include "kernel/base/types.h"
+
+enum frame_kind {
+	FRAME_RESERVED,		/* not memory, or the kernel's image */
+	FRAME_FREE,		/* first frame of a free block, or on a CPU's stack */
+	FRAME_KERNEL,		/* the kernel's own use */
+	FRAME_SLAB,		/* small objects: mm/kmem.c */
+	FRAME_TABLE,		/* a page table: mm/pgtable.c */
+	FRAME_ANON,		/* a page of memory of programs */
+	FRAME_CACHE,		/* a page of a file: mm/pcache.c */
+	NR_FRAME_KINDS
+};
+
+struct pcache;
+struct kmem_cache;
+
+struct frame {
+	u8 kind;			/* enum frame_kind */
+	u8 level;			/* table: 1..4; free block: its order */
+	bool dead;			/* table: unlinked, waiting to be freed (its lock) */
+	u8 flags;
+	u32 refs;			/* holds; of a table: parent entries and roots that point to it (use) */
+	union {
+		struct { struct frame *next, *prev; } free;
+		struct {
+			struct spinlock lock;
+			/* entries by class; [PTE_CLASS_NONE] counts every entry that is not empty (live) */
+			u16 count[NR_PTE_CLASSES];
+			vaddr_t base;	/* first address that the table maps */
+		} table;
+		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
+		struct { struct kmem_cache *cache; void *free; u32 used; } slab;
+		struct frame *next;	/* in a list of frames on their way to be freed */
+	};
+};
+_Static_assert(sizeof(struct frame) <= 32, "struct frame is one of 4096 bytes' worth");
+
+#define FRAME_MAX_ORDER 10
+
+extern struct frame *frames;		/* by frame number, from 0 */
+extern u64 nr_frames;
+extern char *direct_map;		/* address of physical 0 */
+
+static inline u64 frame_number(const struct frame *f) { return (u64)(f - frames); }
+static inline paddr_t frame_pa(const struct frame *f) { return frame_number(f) << PAGE_SHIFT; }
+static inline void *frame_ptr(const struct frame *f) { return direct_map + frame_pa(f); }
+static inline struct frame *frame_of_pa(paddr_t pa) { return &frames[pa >> PAGE_SHIFT]; }
+static inline struct frame *frame_of_ptr(const void *p) { return frame_of_pa((paddr_t)((const char *)p - direct_map)); }
+static inline void *ptr_of_pa(paddr_t pa) { return direct_map + pa; }
+
+/* Boot: the array of frames lies at ARRAY (zeroed), covers COUNT frames; then each range is added. */
+void frame_init(struct frame *array, u64 count);
+void frame_add_range(paddr_t start, paddr_t end);
+
+/* One frame, held once, of kind KIND; what it contains is undefined (alloc) or zero (alloc_zeroed).
+ * NULL when memory is short or fail_alloc says so. */
+struct frame *frame_alloc(enum frame_kind kind);
+struct frame *frame_alloc_zeroed(enum frame_kind kind);
+
+/* 2^ORDER frames in a row, held as one by the first; freed by frame_free_order. */
+struct frame *frame_alloc_order(unsigned order, enum frame_kind kind);
+void frame_free_order(struct frame *f, unsigned order);
+
+static inline void frame_get(struct frame *f)
+{
+	__atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
+}
+
+/* Drops a hold; true when it was the last, and the frame is now the caller's to free. */
+static inline bool frame_drop(struct frame *f)
+{
+	return __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+void frame_free(struct frame *f);	/* a frame without holds, mapped nowhere */
+void frame_put(struct frame *f);	/* drops a hold, frees at the last */
+
+/* Frames free now, on CPUs' stacks included; frames that the allocator was ever given. */
+u64 frame_nr_free(void);
+u64 frame_nr_total(void);
+u64 frame_nr_kind(enum frame_kind kind);	/* counted one by one: for reports and checks */
+
+/* Gives this CPU's stack of frames back to the buddy lists. */
+void frame_drain(void);
+
+/* Should this allocation fail? Obeys fail_alloc; for every allocator that a program can make fail. */
+bool alloc_should_fail(void);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the four levels of tables, and the one gate through which every entry is stored.
+ *
+ * A table is a frame of kind FRAME_TABLE. Its counts say how many entries are live and what they map,
+ * its refs how many parent entries or roots point to it (use). Only the gate stores entries, and it
+ * keeps counts, counters and the batch in step; nobody else may write through a slot.
+ *
+ * Locks: a table's entries and counts are stored under its own lock, parent before child. Walks take
+ * none: a walker that found a table locks it and looks at `dead` before it stores. Policy never sees a
+ * bit (arch/pte.h), the manager never decides.
+ */
+#pragma once
+#include "mm/tlb.h"
+
+struct space;
+
+#define pt_live(t) ((t)->table.count[PTE_CLASS_NONE])
+
+static inline pte_t *pt_slots(const struct frame *table)
+{
+	return frame_ptr(table);
+}
+
+static inline pte_t *pt_slot(const struct frame *table, vaddr_t va)
+{
+	return &pt_slots(table)[pt_index(va, table->level)];
+}
+
+/* The table that entry E of a table points to. */
+static inline struct frame *pt_child(pte_t e)
+{
+	return frame_of_pa(pte_pa(e));
+}
+
+/* Makes the kernel's root from the tables that the boot code left at ROOT, and fills its upper half so
+ * that later roots can copy it. */
+void pt_init(paddr_t root);
+extern struct frame *pt_kernel_root;
+
+/* A new root: user half empty, kernel half the kernel's. NULL: no memory. */
+struct frame *pt_root_alloc(void);
+void pt_root_free(struct frame *root);	/* its user half is empty */
+
+/* The leaf table that maps VA below ROOT, or NULL. No lock. */
+struct frame *pt_find(struct frame *root, vaddr_t va);
+
+/* The same, making what is missing on the way. NULL: no memory. No lock held. */
+struct frame *pt_make(struct frame *root, vaddr_t va);
+
+/* Locks leaf table T for a store; false if it has been unlinked meanwhile (walk again). */
+bool pt_lock(struct frame *t);
+void pt_unlock(struct frame *t);
+
+/* The gate. Stores NEW in SLOT of TABLE (locked), which maps VA. If the old entry was present and
+ * loses something, B is told to flush; B may be NULL where the old entry is empty or only gains. */
+void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
+
+/* Stores N leaves for consecutive frames' entries E[0..N-1] from VA on where the slots are empty; returns how many. */
+unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n);
+
+/* Clears the N entries of leaf table T (locked) from VA on; what they held goes to B. */
+void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);
+
+/* Gives the entries of the range the rights of PROT: see mm/protect.c. */
+struct pt_rights { bool bar, write, exec; };
+void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pt_rights r);
+
+/* T, leaf table of VA below ROOT, has no live entry: unlinks it and each parent that empties, into B.
+ * No lock held. Does nothing if it has been refilled. */
+void pt_unlink_empty(struct tlb_batch *b, struct frame *root, vaddr_t va);
+
+/*
+ * Visits the leaf tables that exist below ROOT in [va, end), in order:
+ *	struct pt_piece p = PT_PIECE(root, start, end);
+ *	while (pt_next(&p)) ... p.table, and its entries for [p.va, p.va + p.n pages)
+ * No lock is held; the visitor locks p.table where it stores.
+ */
+struct pt_piece {
+	struct frame *root, *table;
+	vaddr_t va;		/* of the first entry of this piece */
+	unsigned n;		/* entries in this piece */
+	vaddr_t next, end;
+};
+#define PT_PIECE(r, start, stop) { .root = (r), .next = (start), .end = (stop) }
+bool pt_next(struct pt_piece *p);
+
+/* Maps or unmaps N kernel pages at VA (KVA_BASE range); -ENOMEM, nothing mapped. Unmap frees the frames. */
+int pt_map_kernel(vaddr_t va, unsigned n);
+void pt_unmap_kernel(vaddr_t va, unsigned n);

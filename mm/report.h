@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns: what can be told of a space: exact sums over its tables, and the texts under /proc. */
+#pragma once
+#include "kernel/base/text.h"
+#include "mm/space.h"
+
+struct space_usage {
+	u64 anon, file, shmem;		/* resident pages */
+	u64 tables;			/* page tables, root included: VmPTE in frames */
+	u64 size, locked, data, stack, exec;	/* pages of regions: VmSize VmLck VmData VmStk VmExe */
+};
+void space_usage(struct space *s, struct space_usage *u);
+
+/* The texts of /proc/PID/ maps, smaps, smaps_rollup, pagetable; a walk of VA. */
+void report_maps(struct space *s, struct text *t);
+void report_smaps(struct space *s, struct text *t, bool rollup);
+void report_pagetable(struct space *s, struct text *t);
+void report_ptwalk(struct space *s, vaddr_t va, struct text *t);
+/* Linux's 64-bit pagemap words for COUNT pages from VA. */
+void report_pagemap(struct space *s, vaddr_t va, unsigned count, u64 *out);
+/* Memory of the whole machine, in pages. */
+struct memory_usage { u64 total, free, anon, file, shmem, tables, slab, kernel; };
+void memory_usage(struct memory_usage *m);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: address spaces and their regions: the software truth of which page tables are a cache.
+ *
+ * A space is held by the threads that run in it (`refs`); the last one drops its regions and tables.
+ * Regions lie in a red-black tree, disjoint, each within the user half, page-aligned.
+ *
+ * Locks: `lock` (RANK_SPACE) is taken by whoever changes regions, and makes `seq` odd meanwhile. A fault
+ * does not take it: it reads seq, looks up, and validates seq under the lock of the one table
+ * that it changes. A changer changes regions first, tables after, so that either the fault's store comes
+ * before and is seen, or the fault sees the new seq and begins again.
+ */
+#pragma once
+#include "mm/pcache.h"
+#include "mm/pgtable.h"
+#include "third_party/bsd/tree.h"
+
+enum region_flag {
+	R_READ = 1, R_WRITE = 2, R_EXEC = 4,		/* PROT_* as asked for */
+	R_SHARED = 8,
+	R_MAY_WRITE = 16,				/* mprotect may add write */
+	R_GROWSDOWN = 32, R_NORESERVE = 64, R_LOCKED = 128,
+	R_DONTFORK = 256, R_WIPEONFORK = 512, R_RANDOM = 1024, R_SEQUENTIAL = 2048,
+	R_STACK = 4096, R_HEAP = 8192, R_VDSO = 16384,
+	R_PROT = R_READ | R_WRITE | R_EXEC,
+};
+
+struct region {
+	RB_ENTRY(region) node;
+	vaddr_t start, end;
+	u32 flags;
+	u32 spare;
+	struct space *space;
+	struct pcache *cache;		/* NULL: anonymous and private */
+	u64 pgoff;			/* page of the cache at start */
+	TAILQ_ENTRY(region) mapping;	/* in cache->regions */
+	struct region *next_free;	/* in a list of regions to be dropped */
+};
+RB_HEAD(region_tree, region);
+
+struct space {
+	struct frame *root;
+	u32 refs;
+	u32 seq;			/* odd: regions are being changed */
+	struct spinlock lock;
+	u32 nr_regions;
+	struct region_tree regions;
+	struct region *hint;		/* the region found last */
+	u64 cpus;			/* CPUs whose root register is ours */
+	u64 pages;			/* pages in regions (VmSize) */
+	u64 locked_pages;
+	u64 limit_as, limit_data, limit_stack;	/* bytes; from setrlimit */
+	vaddr_t mmap_top;		/* mmap looks downwards from here */
+	vaddr_t brk_start, brk;
+	/* For /proc; set by exec. */
+	vaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
+};
+
+#define MMAP_MIN_ADDR 0x10000UL
+#define MAX_REGIONS 65530
+
+struct space *space_create(void);	/* held once; NULL: no memory */
+struct space *space_fork(struct space *parent);	/* a copy as fork() makes it; NULL: no memory, parent unharmed */
+static inline void space_get(struct space *s) { __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED); }
+void space_put(struct space *s);	/* the last one drops it all; holds no lock */
+
+/* For those who change regions. begin takes the lock. */
+void space_change_begin(struct space *s);
+void space_change_end(struct space *s);
+
+/* The region that contains VA, or the first above it; NULL. Under the lock (or validated by seq). */
+struct region *region_at_or_above(struct space *s, vaddr_t va);
+struct region *region_at(struct space *s, vaddr_t va);
+struct region *region_next(struct region *r);
+struct region *region_prev(struct region *r);
+
+/* mm's own use: see mm/region.c */
+struct region *region_alloc(void);
+void region_insert(struct space *s, struct region *r);
+void region_remove(struct space *s, struct region *r);
+int region_split(struct space *s, struct region *r, vaddr_t at);
+struct region *region_try_merge(struct space *s, struct region *r);
+void region_free_list(struct region *list);	/* drops caches; no lock held */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the batch: what must be forgotten by TLBs, and what may be freed only after they have.
+ *
+ * An operation that takes rights away opens a batch, hands it to the page-table gate for every store,
+ * and finishes it before it returns. Invariant: a frame or table handed to a batch is freed after every
+ * CPU that could hold a translation to it has answered. A batch lives on the stack of one thread; it
+ * needs no lock. When it is full it finishes by itself and goes on.
+ */
+#pragma once
+#include "mm/frame.h"
+
+struct space;
+
+#define TLB_BATCH_PAGES 16	/* pages flushed one by one; more: everything */
+#define TLB_BATCH_FRAMES 60
+
+struct tlb_batch {
+	struct space *space;
+	u16 nr_pages;		/* TLB_BATCH_PAGES + 1: flush all */
+	u16 nr_frames;
+	struct frame *tables;	/* unlinked tables, by .next */
+	vaddr_t page[TLB_BATCH_PAGES];
+	struct frame *frame[TLB_BATCH_FRAMES];
+};
+
+static inline void tlb_batch_begin(struct tlb_batch *b, struct space *s)
+{
+	b->space = s;
+	b->nr_pages = 0;
+	b->nr_frames = 0;
+	b->tables = NULL;
+}
+
+/* The translation of VA may be cached, and is no longer right. */
+static inline void tlb_batch_page(struct tlb_batch *b, vaddr_t va)
+{
+	if (likely(b->nr_pages < TLB_BATCH_PAGES))
+		b->page[b->nr_pages++] = va;
+	else
+		b->nr_pages = TLB_BATCH_PAGES + 1;
+}
+
+/* As if every page had been named (also drops what CPUs cached of upper tables). */
+static inline void tlb_batch_all(struct tlb_batch *b)
+{
+	b->nr_pages = TLB_BATCH_PAGES + 1;
+}
+
+void tlb_batch_flush(struct tlb_batch *b);	/* do it all now; the batch is empty then */
+
+/* One hold on F is dropped, and F freed if it was the last, after the flush. */
+static inline void tlb_batch_frame(struct tlb_batch *b, struct frame *f)
+{
+	if (unlikely(b->nr_frames == TLB_BATCH_FRAMES))
+		tlb_batch_flush(b);
+	b->frame[b->nr_frames++] = f;
+}
+
+/* TABLE, unlinked and without entries, is freed after the flush. */
+static inline void tlb_batch_table(struct tlb_batch *b, struct frame *table)
+{
+	tlb_batch_all(b);
+	table->next = b->tables;
+	b->tables = table;
+}
+
+static inline void tlb_batch_finish(struct tlb_batch *b)
+{
+	if (b->nr_pages || b->nr_frames || b->tables)
+		tlb_batch_flush(b);
+}
+
+/* Makes S the address space of this CPU (NULL: the kernel's own). */
+void tlb_switch_space(struct space *s);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the verbs of address spaces, one file each in mm/: map, unmap, protect, remap, advise, lock,
+ * brk. Addresses and lengths in bytes. All check first and then commit; on an error nothing has
+ * changed, unless the man page of the call says that part may have. No lock held by the caller.
+ */
+#pragma once
+#include "mm/space.h"
+
+struct vm_map_args {
+	vaddr_t addr;		/* hint, or the place with fixed */
+	u64 length;
+	u32 flags;		/* enum region_flag */
+	bool fixed, noreplace, populate;
+	struct pcache *cache;	/* a hold is taken for each region */
+	u64 pgoff;
+};
+
+long vm_map(struct space *s, const struct vm_map_args *a);		/* address or -errno */
+long vm_unmap(struct space *s, vaddr_t addr, u64 length);
+long vm_protect(struct space *s, vaddr_t addr, u64 length, u32 prot);	/* prot: R_READ|R_WRITE|R_EXEC */
+long vm_remap(struct space *s, vaddr_t old, u64 old_len, u64 new_len, unsigned flags, vaddr_t new_addr);
+long vm_advise(struct space *s, vaddr_t addr, u64 length, int advice);
+long vm_brk(struct space *s, vaddr_t brk);				/* the new break, or the old one */
+long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock);
+long vm_sync(struct space *s, vaddr_t addr, u64 length, int flags);
+long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or -errno of the first page that fails */
+/* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */
+long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);
+
+/* Drops the pages of [start, end), which lies within regions, from the tables (not the regions). */
+void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
+
+/* A stack of the process: grows down to the limit; returns 0 or -errno. TOP is page-aligned. */
+long vm_map_stack(struct space *s, vaddr_t top, u64 initial);

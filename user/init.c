@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * init.c - the first program, /sbin/init.
+ *
+ * It finds /proc, /dev and /tmp ready. When /etc/command exists (tools/run wrote
+ * it: an argument vector, each word ended by a NUL), it runs that in the shell
+ * with nothing to read, standard output on the second serial line and standard
+ * error on the console. Otherwise it greets and starts an interactive shell that
+ * owns the console. Orphans are reaped meanwhile. When the shell has ended, what
+ * is left is killed and init exits with the shell's status (128 + signal), which
+ * is how the kernel knows that the machine is done.
+ */
+#include "user/quire.h"
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#define SHELL "/bin/sh"
+#define CANNOT_RUN 126
+
+static char *const environment[] = {
+	"HOME=/root", "PATH=/bin:/usr/bin:/sbin:/disk/bin", "TERM=vt102", "SHELL=" SHELL,
+	"USER=root", "LOGNAME=root", "PS1=quire:\\w# ", NULL,
+};
+
+/* Tunables worth a word in the banner: the first always, the others when not "0". */
+static const char *const shown[] = { "fork_share", "pt_reclaim", "fault_around_bytes",
+				     "read_then_write", NULL };
+static const char *const shown_if_set[] = { "anon_prefault_order", "debug_check", "fail_alloc",
+					    "strace", NULL };
+
+/* Make fd refer to path. Returns whether it does. */
+static bool put_on(int fd, const char *path, int flags)
+{
+	int opened = open(path, flags | O_NOCTTY);
+
+	if (opened < 0)
+		return false;
+	if (opened != fd) {
+		dup2(opened, fd);
+		close(opened);
+	}
+	return true;
+}
+
+/* The words of /etc/command, or NULL when there is no command. */
+static char **read_command(void)
+{
+	static char *words[1024];
+	static char bytes[128 * KIB];
+	size_t have = 0, count = 0;
+	ssize_t got;
+	int fd = open("/etc/command", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	while ((got = read(fd, bytes + have, sizeof(bytes) - 1 - have)) > 0)
+		have += (size_t)got;
+	close(fd);
+	bytes[have] = 0;
+	for (size_t at = 0; at < have && count < 1023; at += strlen(bytes + at) + 1)
+		words[count++] = bytes + at;
+	return count ? words : NULL;
+}
+
+/* In the child: become the shell that runs the command. */
+static void run_command(char **words)
+{
+	static char *argv[1024 + 4];
+	size_t n = 0;
+
+	setsid();
+	put_on(0, "/dev/null", O_RDONLY);
+	if (!put_on(1, "/dev/ttyS1", O_WRONLY))
+		dprintf(2, "init: /dev/ttyS1: %s; output goes to the console\n", strerror(errno));
+	argv[n++] = "sh";
+	argv[n++] = "-c";
+	if (words[1]) {
+		argv[n++] = "\"$@\"";
+		argv[n++] = "sh";
+	}
+	for (size_t i = 0; words[i]; i++)
+		argv[n++] = words[i];
+	execve(SHELL, argv, environment);
+}
+
+/* In the child: become the shell that talks to the person at the console. */
+static void run_interactive(void)
+{
+	char *const argv[] = { "-sh", NULL };
+
+	setsid();
+	put_on(0, "/dev/console", O_RDWR);
+	dup2(0, 1);
+	dup2(0, 2);
+	if (ioctl(0, TIOCSCTTY, 0))
+		dprintf(2, "init: no job control: %s\n", strerror(errno));
+	mkdir("/root", 0700);
+	if (chdir("/root"))
+		dprintf(2, "init: /root: %s\n", strerror(errno));
+	execve(SHELL, argv, environment);
+}
+
+static void show_tunables(const char *const *names, bool always)
+{
+	for (; *names; names++) {
+		char path[96], *text;
+
+		snprintf(path, sizeof(path), "/proc/sys/vm/%s", *names);
+		text = read_text(path);
+		if (!text)
+			continue;
+		text[strcspn(text, "\n")] = 0;
+		if (always || strcmp(text, "0"))
+			printf("  %s=%s", *names, text);
+		free(text);
+	}
+}
+
+static void greet(void)
+{
+	char *version = read_text("/proc/version");
+	cpu_set_t cpus;
+
+	if (version)
+		version[strcspn(version, "\n")] = 0;
+	printf("\n%s\n", version && *version ? version : "Quire");
+	free(version);
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	printf("  %llu KiB of memory, %llu KiB free, %d CPU%s\n",
+	       (unsigned long long)proc_number("/proc/meminfo", "MemTotal", 0),
+	       (unsigned long long)proc_number("/proc/meminfo", "MemFree", 0), CPU_COUNT(&cpus),
+	       CPU_COUNT(&cpus) == 1 ? "" : "s");
+	show_tunables(shown, true);
+	show_tunables(shown_if_set, false);
+	printf("\n\nType `help` for the workloads and tools, `exit` to leave.\n\n");
+	fflush(stdout);
+}
+
+/* Reap children until `main_child` ends. Returns its status as a shell would say it. */
+static int wait_for(pid_t main_child)
+{
+	for (;;) {
+		int status;
+		pid_t pid = waitpid(-1, &status, 0);
+
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid < 0)
+			return CANNOT_RUN;
+		if (pid == main_child)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	}
+}
+
+int main(void)
+{
+	char **words;
+	pid_t child;
+	int status;
+
+	prog = "init";
+	if (getpid() != 1)
+		die(0, "only the first process can be init");
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			put_on(fd, "/dev/console", O_RDWR);
+	words = read_command();
+	if (!words)
+		greet();
+	child = fork();
+	if (child < 0) {
+		dprintf(2, "init: fork: %s\n", strerror(errno));
+		return CANNOT_RUN;
+	}
+	if (child == 0) {
+		if (words)
+			run_command(words);
+		else
+			run_interactive();
+		dprintf(2, "init: %s: %s\n", SHELL, strerror(errno));
+		_exit(CANNOT_RUN);
+	}
+	status = wait_for(child);
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	return status;
+}
