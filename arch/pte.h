@@ -25,6 +25,7 @@ typedef u64 pte_t;
 #define PTE_CLASS_SHIFT	9
 #define PTE_CLASS	(7UL << PTE_CLASS_SHIFT)
 #define PTE_NX		(1UL << 63)
+#define PTE_HARDWARE	(PTE_A | PTE_D)	/* set by the CPU at any moment */
 #define PTE_ADDR	0x000ffffffffff000UL
 
 #define PT_ENTRIES 512
@@ -71,6 +72,12 @@ static inline pte_t pte_leaf(paddr_t pa, enum pte_class c, unsigned flags)
 	       (flags & PTE_EXEC ? 0 : PTE_NX);
 }
 
+/* The same for a leaf of level 2 or 3, of the kernel's own; PA is aligned to what it spans. */
+static inline pte_t pte_leaf_large(paddr_t pa, unsigned flags)
+{
+	return pte_leaf(pa, PTE_CLASS_NONE, flags) | PTE_LARGE;
+}
+
 /* An entry that points to the table at PA; OWN: its user may write below it. */
 static inline pte_t pte_table(paddr_t pa, bool own)
 {
@@ -106,6 +113,31 @@ static inline pte_t pte_set_dirty(pte_t e, bool on) { return on ? e | PTE_D : e 
 static inline pte_t pte_bar(pte_t e) { return (e & ~PTE_P) | PTE_BARRED; }
 static inline pte_t pte_unbar(pte_t e) { return (e & ~PTE_BARRED) | PTE_P; }
 static inline bool pte_barred(pte_t e) { return (e & (PTE_P | PTE_BARRED)) == PTE_BARRED; }
+
+/* A change of rights, applied to many entries: (e & keep) | set. */
+struct pte_edit { pte_t keep, set; };
+
+/* BAR lets nobody in; WRITE false takes the write bit away, GRANT gives it; EXEC as said. */
+static inline struct pte_edit pte_edit(bool bar, bool write, bool grant, bool exec)
+{
+	struct pte_edit e = { .keep = ~(PTE_P | PTE_BARRED | PTE_NX), .set = bar ? PTE_BARRED : PTE_P };
+
+	if (!write)
+		e.keep &= ~PTE_W;
+	else if (grant)
+		e.set |= PTE_W;
+	if (!exec)
+		e.set |= PTE_NX;
+	return e;
+}
+
+static inline pte_t pte_apply(struct pte_edit e, pte_t old) { return (old & e.keep) | e.set; }
+
+/* Does going from OLD to NEW take something from those who may have OLD in a TLB? */
+static inline bool pte_loses(pte_t old, pte_t new)
+{
+	return pte_present(old) && ((old & ~new & (PTE_P | PTE_W | PTE_U)) | (~old & new & PTE_NX) | ((old ^ new) & PTE_ADDR));
+}
 
 /*
  * What an access needs to pass at one level, and whether entry E lets it: 0 when it does. WANT is made

@@ -20,6 +20,11 @@ enum { TRAP_DE = 0, TRAP_DB = 1, TRAP_NMI = 2, TRAP_BP = 3, TRAP_OF = 4, TRAP_BR
        IRQ_BASE = 32, IRQ_UART1 = 36, IRQ_UART2 = 35, IRQ_TIMER = 0xf0, IRQ_IPI_RESCHED = 0xf1, IRQ_IPI_TLB = 0xf2,
        IRQ_IPI_STOP = 0xf3, IRQ_SPURIOUS = 0xff };
 
+/* Selectors, the same as Linux's, and the flags that a program may choose (by sigreturn). */
+enum { KERNEL_CS = 0x10, KERNEL_SS = 0x18, USER_SS = 0x2b, USER_CS = 0x33 };
+enum { RFLAGS_ALWAYS = 0x2, RFLAGS_TF = 0x100, RFLAGS_IF = 0x200, RFLAGS_DF = 0x400, RFLAGS_RF = 0x10000,
+       RFLAGS_AC = 0x40000, RFLAGS_PROGRAM = 0x50dd5 };
+
 static inline bool trap_from_user(const struct trapframe *f)
 {
 	return f->cs & 3;
@@ -39,6 +44,9 @@ void trap_user_work(struct trapframe *f);
 /* If the faulting instruction of a kernel-mode trap is one that may fault (user copies), sets f->rip to
  * its way out and returns true. */
 bool trap_fixup(struct trapframe *f);
+
+/* panic() with the registers of F, the decoded error code and the walk of CR2. */
+void panic_trap(const struct trapframe *f, const char *reason) __noreturn __cold;
 
 /* Entry.S: leaves to user mode with frame F, which is at the top of the current kernel stack. */
 void trap_return(struct trapframe *f) __noreturn;

@@ -32,25 +32,33 @@ LIST_HEAD(process_list, process);
 
 struct thread {
 	struct context context;		/* must be first */
+	void (*entry)(void *);		/* what it does first, and with what */
+	void *entry_arg;
 	struct process *process;
 	pid_t tid;
 	enum thread_state state;
 	TAILQ_ENTRY(thread) sibling;	/* process->threads */
 	TAILQ_ENTRY(thread) run_link;	/* run queue */
 	struct space *space;		/* == process->space; NULL for kernel threads */
-	/* sleeping: kernel/sched.c */
+	LIST_ENTRY(thread) by_tid;	/* process_lock */
+	/* sleeping: sleep_lock (RANK_SCHED) guards state, woken, poked, how */
 	struct spinlock sleep_lock;
-	bool woken, interruptible;
+	bool woken;			/* one of its waiters was, or its time is over */
+	bool poked;			/* a signal came while it was about to sleep */
+	u8 how;				/* enum sleep_flag while sleeping */
+	u32 nr_waiters;			/* of its own, queued or woken and not yet removed */
 	struct timer sleep_timer;
 	u32 cpu;
 	u64 affinity;			/* bit per CPU */
 	u64 slice_end;
-	u64 user_ns, kernel_ns;		/* times used */
+	u64 run_start;			/* when it got the CPU */
+	u64 user_ns, kernel_ns;		/* times used until then; see thread_times */
 	/* signals: kernel/signal.c */
 	struct signal_thread sig;
 	/* threads library */
 	vaddr_t clear_child_tid, robust_list;
-	struct waitq *vfork_done;	/* the parent waits here */
+	vaddr_t set_child_tid;		/* its tid goes there when it first runs; 0: nowhere */
+	struct vfork_wait *vfork;	/* the parent waits here (process_lock) */
 	bool exiting;			/* told to die: exec or exit_group of another */
 	struct counter_domain *domain;
 	char comm[16];
@@ -58,12 +66,26 @@ struct thread {
 	u64 restart_deadline;
 };
 
+/* On the stack of a parent that waits for its vfork child to exec or end. */
+struct vfork_wait {
+	struct waitq queue;
+	bool done;			/* process_lock */
+};
+
+/* Numbers only: nothing asks for them but the calls that set them, and they decide nothing else. */
+struct credentials {
+	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+	u32 nr_groups, groups[16];
+	bool no_new_privs;
+};
+
 struct process {
 	pid_t pid, pgid, sid;
 	struct process *parent;
 	struct process_list children;
 	LIST_ENTRY(process) sibling;
-	LIST_ENTRY(process) all;	/* every process, by pid's order of birth */
+	LIST_ENTRY(process) all;	/* every process, in order of birth */
+	LIST_ENTRY(process) by_pid;
 	struct thread_list threads;
 	u32 nr_threads;
 	struct space *space;
@@ -72,9 +94,15 @@ struct process {
 	struct signal_process *sig;	/* actions and shared pending signals; CLONE_SIGHAND shares */
 	struct tty *tty;		/* controlling terminal */
 	struct waitq child_wait;	/* of parents: a child changed */
-	int exit_code;			/* as wait4 reports it */
+	struct waitq thread_wait;	/* of an exec: the other threads end */
+	int exit_code;			/* as wait4 reports it; of a stopped one too */
 	bool zombie, stopped, continued, stop_reported, group_exit, did_exec, dumpable;
-	u8 exit_signal;
+	bool subreaper;			/* gets the orphans among its descendants */
+	struct thread *exec_thread;	/* has told the others to end (process_lock) */
+	u8 exit_signal, parent_death_signal;
+	int nice;
+	struct credentials cred;
+	char comm[16];			/* as its first thread's; stays while a zombie */
 	u64 start_ns;
 	u64 min_faults, maj_faults;
 	u64 child_min_faults, child_maj_faults;
@@ -92,9 +120,14 @@ extern struct process *init_process;
 
 #define current_process (current->process)
 
-struct process *process_find(pid_t pid);	/* under process_lock */
+struct process *process_find(pid_t pid);	/* under process_lock; zombies too */
 struct thread *thread_find(pid_t tid);		/* under process_lock */
 extern u64 nr_processes_started;
+extern u32 nr_threads;				/* there are now; process_lock */
+
+/* CPU time of T in ns so far, and of all threads P ever had; P's under process_lock. */
+u64 thread_cpu_ns(const struct thread *t);
+u64 process_cpu_ns(const struct process *p);
 
 /* Kernel thread running FN(ARG). NULL: no memory. */
 struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg);
@@ -106,13 +139,11 @@ int process_start_init(const char *path);
 struct clone_args { u64 flags; vaddr_t stack, parent_tid, child_tid, tls; u8 exit_signal; };
 long process_clone(struct trapframe *f, const struct clone_args *a);
 
-/* exec: on success does not change the caller's C flow: *f is the new program's frame; 0 or -errno. */
-struct file;
-long process_exec(struct trapframe *f, const char *path, vaddr_t argv, vaddr_t envp);
-
-/* ELF (kernel/exec_elf.c). */
-void process_exit_group(int exit_code) __noreturn;	/* exit_code as wait4 reports it: status << 8 | signal */
-void thread_exit(int status) __noreturn;
+/* Ends the running process, or thread. EXIT_CODE as wait4 reports it: status << 8 | signal. */
+void process_exit_group(int exit_code) __noreturn;
+void thread_exit(int exit_code) __noreturn;
+/* Tells every thread of P to end with EXIT_CODE: they do on their way to user mode. Under process_lock. */
+void process_kill(struct process *p, int exit_code);
 
 /* Must this thread die (group exit)? Looked at by everything that sleeps. */
 static inline bool thread_must_exit(void) { return READ_ONCE(current->exiting); }

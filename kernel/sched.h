@@ -19,6 +19,7 @@ struct waiter {
 	TAILQ_ENTRY(waiter) link;
 	struct thread *thread;
 	struct waitq *queue;	/* where it is queued; NULL once woken (queue's lock) */
+	struct waitq *home;	/* where it was queued */
 };
 TAILQ_HEAD(waiter_list, waiter);
 
@@ -30,7 +31,8 @@ struct waitq {
 void waitq_init(struct waitq *q);
 
 #define SLEEP_FOREVER (~0UL)
-enum sleep_flag { SLEEP_UNINTERRUPTIBLE = 0, SLEEP_INTERRUPTIBLE = 1 };
+/* Interruptible: by signals; killable: only by what ends the thread. */
+enum sleep_flag { SLEEP_UNINTERRUPTIBLE = 0, SLEEP_INTERRUPTIBLE = 1, SLEEP_KILLABLE = 2 };
 
 /*
  * Sleeps on Q until woken, DEADLINE (ns since boot) or, if interruptible, a signal. HELD (may be NULL) is
@@ -49,8 +51,7 @@ int thread_sleep(u64 deadline, enum sleep_flag how);	/* same results; returns at
 
 /* A lock that may be held while sleeping, copying from users or doing I/O. Taken before any spin lock. */
 struct mutex {
-	struct spinlock lock;
-	struct thread *owner;
+	struct thread *owner;	/* atomic */
 	struct waitq waiters;
 };
 void mutex_init(struct mutex *m);
@@ -71,7 +72,7 @@ u64 sched_runnable(void);		/* for loadavg, ^P */
 DECLARE_PERCPU(struct thread *, current_thread);
 #define current (this_cpu(current_thread))
 
-/* Bits of work before returning to user mode; trap_user_work serves them. */
+/* Bits of work of the running thread before returning to user mode; trap_user_work serves them. */
 enum { WORK_RESCHED = 1, WORK_SIGNAL = 2 };
 DECLARE_PERCPU(u32, thread_work);
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: signals: actions, masks, queues, delivery on the way to user mode, stops and continues.
- * Lock: signal_lock of the process (RANK_SIGNAL) for actions and both pending queues.
+ *
+ * A signal is pending for a thread or for a process; a thread that shall look at what is pending has
+ * sig.work set (and, while it runs, WORK_SIGNAL), which only the thread itself takes back, in signal_deliver.
+ * So a call that was broken off always meets signal_deliver, which begins it again or has it return EINTR.
+ * Locks: signal_process.lock (RANK_SIGNAL) for actions, masks and pending queues; process_lock for stops.
  */
 #pragma once
 #include "arch/trap.h"
 #include "kernel/base/lock.h"
+#include "kernel/sched.h"
 #include "third_party/bsd/queue.h"
 
 struct thread;
@@ -17,6 +22,19 @@ typedef u64 sigset_t_;		/* bit n - 1 for signal n; 1..64 */
 enum { SIGHUP = 1, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE,
        SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ,
        SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS };
+#define SIG_STOPS (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
+#define SIG_DEFAULT_IGNORED (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH))
+#define SIG_UNMASKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+enum { SIG_DFL = 0, SIG_IGN = 1 };	/* handlers */
+enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
+#define SA_NOCLDSTOP 1UL
+#define SA_NOCLDWAIT 2UL
+#define SA_SIGINFO 4UL
+#define SA_RESTORER 0x04000000UL
+#define SA_ONSTACK 0x08000000UL
+#define SA_RESTART 0x10000000UL
+#define SA_NODEFER 0x40000000UL
+#define SA_RESETHAND 0x80000000UL
 enum { SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = -1, SI_TIMER = -2, SI_TKILL = -6,
        ILL_ILLOPN = 2, FPE_INTDIV = 1, FPE_FLTINV = 7, SEGV_MAPERR = 1, SEGV_ACCERR = 2, BUS_ADRALN = 1, BUS_ADRERR = 2,
        TRAP_BRKPT = 1, TRAP_TRACE = 2,
@@ -41,17 +59,32 @@ struct pending { sigset_t_ set; struct pending_list queue; };
 
 struct signal_thread {
 	sigset_t_ blocked;
+	sigset_t_ real_blocked;	/* during sigtimedwait: blocked as seen by the program; else 0 */
 	sigset_t_ saved;	/* to be restored after sigsuspend, ppoll */
 	bool restore_saved;
+	bool work;		/* look at what is pending before returning to user mode */
 	struct pending pending;
+	struct siginfo fault;	/* raised by the thread's own instruction, delivered first; signo 0: none */
+	u64 trapno, error, cr2;	/* of that instruction, for mcontext */
 	vaddr_t alt_sp; u64 alt_size; u32 alt_flags;
 };
 
+/* ITIMER_VIRTUAL and ITIMER_PROF, in ns of CPU time used; expires 0: off. kernel/sys_itimer.c */
+struct cpu_itimer { u64 expires, interval; };
+LIST_HEAD(posix_timer_list, posix_timer);
+
 struct signal_process {
 	u32 refs;
+	u32 nr_queued;			/* pending_signals of this process, limited by RLIMIT_SIGPENDING */
 	struct spinlock lock;
+	bool stop_dequeued;		/* a stop signal was taken and no SIGCONT has come since */
 	struct sigaction_ action[NSIG];
 	struct pending pending;		/* for the whole process */
+	struct cpu_itimer cpu_itimer[2];
+	struct timer cpu_timer;		/* when to look at these */
+	struct process *cpu_timer_owner;
+	struct posix_timer_list timers;
+	int next_timer_id;
 };
 
 struct signal_process *signal_process_create(void);
@@ -70,6 +103,11 @@ void signal_send_group(pid_t pgid, int signo);	/* from the kernel: terminals; ta
  * it kills). For faults of user mode. */
 void signal_fault(int signo, int code, u64 addr);
 
+/* For a file operation that must not go on: is SIGNO blocked or ignored by the running thread? */
+bool signal_is_ignored(int signo);
+/* Does P ignore its children's ends (SIG_IGN or SA_NOCLDWAIT for SIGCHLD), so that no zombie stays? */
+bool signal_reaps_children(const struct process *p);
+
 /* Is a signal to be delivered to the running thread (or must it die)? */
 bool signal_is_pending(const struct thread *t);
 
@@ -78,3 +116,31 @@ void signal_update(struct thread *t);
 
 /* From trap_user_work: deliver what is pending: builds the handler's frame, stops, or does not return. */
 void signal_deliver(struct trapframe *f);
+
+/*
+ * Masks of the running thread. signal_set_mask replaces what is blocked. A call that blocks SET only while
+ * it sleeps (ppoll) begins with signal_mask_enter, and ends with signal_mask_leave(interrupted): when it was
+ * interrupted the old mask comes back only after the handler (signal_deliver sees to that).
+ */
+void signal_set_mask(sigset_t_ set);
+void signal_mask_enter(sigset_t_ set);
+void signal_mask_leave(bool interrupted);
+/* For calls with (sigset_t *, size) arguments: *SET from user memory. 0, -EINVAL, -EFAULT. */
+int signal_get_set(vaddr_t va, u64 size, sigset_t_ *set);
+
+/* Between the files kernel/signal*.c, sys_signal.c, sys_itimer.c: */
+/* Takes the first pending signal within SET off its queue; its number, or 0. Under p->sig->lock. */
+int signal_dequeue(struct thread *t, sigset_t_ set, struct siginfo *info);
+void signal_discard(struct signal_process *s, struct pending *p, sigset_t_ set);	/* under s->lock */
+void signal_recalculate(void);		/* sig.work and WORK_SIGNAL of the running thread, exactly */
+/* Under process_lock: the job P stops by SIGNO, or goes on; tells its parent. */
+void signal_stop(struct process *p, int signo);
+/* SIGSEGV for a frame that cannot be written or read back, of signal SIGNO (0: any). */
+#define SIGNAL_NO_TRAP 255
+void signal_bad_frame(int signo);
+/* Pushes the handler's frame. False: it cannot be written. kernel/signal_frame.c */
+bool signal_frame_push(struct trapframe *f, const struct siginfo *info, const struct sigaction_ *act, sigset_t_ mask);
+/* Timers: at a dequeue (under s->lock), at exec and at the last put. kernel/sys_itimer.c */
+void itimer_dequeued(struct process *p, struct siginfo *info);
+void itimer_exec(struct signal_process *s);
+void itimer_destroy(struct signal_process *s);

@@ -41,13 +41,21 @@ struct frame {
 			vaddr_t base;	/* first address that the table maps */
 		} table;
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
-		struct { struct kmem_cache *cache; void *free; u32 used; } slab;
-		struct frame *next;	/* in a list of frames on their way to be freed */
+		struct { struct kmem_cache *cache; void *free; u32 used, next; } slab; /* next: a frame number */
+		/* dead table: next in its batch; the lock stays usable */
+		struct { u64 keep[2]; struct frame *next; } doomed;
 	};
 };
 _Static_assert(sizeof(struct frame) <= 32, "struct frame is one of 4096 bytes' worth");
 
 #define FRAME_MAX_ORDER 10
+
+/* The host tests' fake machine watches blocks come and go; the machine itself has nothing to do then. */
+#ifndef frame_hook_alloc
+#define frame_hook_alloc(f, order) ((void)0)
+#define frame_hook_free(f, order) ((void)0)
+#define frame_hook_free_zeroed(f) ((void)0)
+#endif
 
 extern struct frame *frames;		/* by frame number, from 0 */
 extern u64 nr_frames;
@@ -85,12 +93,15 @@ static inline bool frame_drop(struct frame *f)
 }
 
 void frame_free(struct frame *f);	/* a frame without holds, mapped nowhere */
+void frame_free_zeroed(struct frame *f);	/* the same; it contains nothing but zeroes */
 void frame_put(struct frame *f);	/* drops a hold, frees at the last */
 
-/* Frames free now, on CPUs' stacks included; frames that the allocator was ever given. */
+/* Frames free now, on CPUs' stacks included; frames that the allocator was ever given; frames in use
+ * as KIND. Sums over CPUs. */
 u64 frame_nr_free(void);
 u64 frame_nr_total(void);
-u64 frame_nr_kind(enum frame_kind kind);	/* counted one by one: for reports and checks */
+u64 frame_nr_kind(enum frame_kind kind);
+u64 frame_check_free(void);
 
 /* Gives this CPU's stack of frames back to the buddy lists. */
 void frame_drain(void);

@@ -35,9 +35,15 @@ struct pcache {
 	u8 height;		/* levels of nodes; 0: `top` is the frame of index 0 */
 	void *top;
 	u64 nr_pages;		/* frames held */
-	u64 size;		/* bytes; a mapping past its last page is SIGBUS */
+	u64 size;		/* bytes (lock to change); a mapping past its last page is SIGBUS */
 	struct region_list regions;
 };
+
+/* Pages that C's size makes, the last one perhaps in part. */
+static inline u64 pcache_pages(const struct pcache *c)
+{
+	return (READ_ONCE(c->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
 
 void pcache_init(struct pcache *c, const struct pcache_ops *ops, bool shmem);
 void pcache_destroy(struct pcache *c);	/* no region maps it; drops all frames */

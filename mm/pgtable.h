@@ -45,8 +45,8 @@ void pt_root_free(struct frame *root);	/* its user half is empty */
 /* The leaf table that maps VA below ROOT, or NULL. No lock. */
 struct frame *pt_find(struct frame *root, vaddr_t va);
 
-/* The same, making what is missing on the way. NULL: no memory. No lock held. */
-struct frame *pt_make(struct frame *root, vaddr_t va);
+/* The same for space S (NULL: the kernel's), making what is missing. NULL: no memory. No table locked. */
+struct frame *pt_make(struct space *s, vaddr_t va);
 
 /* Locks leaf table T for a store; false if it has been unlinked meanwhile (walk again). */
 bool pt_lock(struct frame *t);
@@ -56,19 +56,27 @@ void pt_unlock(struct frame *t);
  * loses something, B is told to flush; B may be NULL where the old entry is empty or only gains. */
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
 
-/* Stores N leaves for consecutive frames' entries E[0..N-1] from VA on where the slots are empty; returns how many. */
+/* Stores E[0..N-1] from VA on (table locked) where E is not 0 and the slot is empty, taking a hold on
+ * each frame; returns how many. */
 unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n);
 
 /* Clears the N entries of leaf table T (locked) from VA on; what they held goes to B. */
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);
 
-/* Gives the entries of the range the rights of PROT: see mm/protect.c. */
-struct pt_rights { bool bar, write, exec; };
-void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pt_rights r);
+void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);	/* pages of files only */
 
-/* T, leaf table of VA below ROOT, has no live entry: unlinks it and each parent that empties, into B.
- * No lock held. Does nothing if it has been refilled. */
-void pt_unlink_empty(struct tlb_batch *b, struct frame *root, vaddr_t va);
+/* Gives the N entries of T (locked) from VA on other rights. */
+void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit);
+
+/* Moves N entries from VA in leaf table FROM to NEW_VA in TO (may be the same), where nothing is. Takes both locks. */
+void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n);
+
+/* Fork: gives the anonymous pages among N entries from VA in FROM to TO as well; neither may write. Both locked. */
+void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n);
+
+/* Unlinks the lowest table for VA in B's space if it has no live entry, and each parent that empties by that,
+ * into B. No table locked. One that has been refilled meanwhile stays. */
+void pt_unlink_empty(struct tlb_batch *b, vaddr_t va);
 
 /*
  * Visits the leaf tables that exist below ROOT in [va, end), in order:
@@ -84,6 +92,12 @@ struct pt_piece {
 };
 #define PT_PIECE(r, start, stop) { .root = (r), .next = (start), .end = (stop) }
 bool pt_next(struct pt_piece *p);
+
+/* p.table could not be locked: the next pt_next walks to the same piece again. */
+static inline void pt_again(struct pt_piece *p)
+{
+	p->next = p->va;
+}
 
 /* Maps or unmaps N kernel pages at VA (KVA_BASE range); -ENOMEM, nothing mapped. Unmap frees the frames. */
 int pt_map_kernel(vaddr_t va, unsigned n);

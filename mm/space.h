@@ -73,11 +73,13 @@ struct region *region_at_or_above(struct space *s, vaddr_t va);
 struct region *region_at(struct space *s, vaddr_t va);
 struct region *region_next(struct region *r);
 struct region *region_prev(struct region *r);
+struct region *region_last(struct space *s);
 
 /* mm's own use: see mm/region.c */
 struct region *region_alloc(void);
 void region_insert(struct space *s, struct region *r);
 void region_remove(struct space *s, struct region *r);
 int region_split(struct space *s, struct region *r, vaddr_t at);
-struct region *region_try_merge(struct space *s, struct region *r);
+/* Joins R with its neighbours where they are alike; those swallowed go to *DROPPED. What R is part of now. */
+struct region *region_try_merge(struct space *s, struct region *r, struct region **dropped);
 void region_free_list(struct region *list);	/* drops caches; no lock held */

@@ -16,10 +16,10 @@ struct space;
 #define TLB_BATCH_FRAMES 60
 
 struct tlb_batch {
-	struct space *space;
+	struct space *space;	/* NULL: the kernel's part, on every CPU */
 	u16 nr_pages;		/* TLB_BATCH_PAGES + 1: flush all */
 	u16 nr_frames;
-	struct frame *tables;	/* unlinked tables, by .next */
+	struct frame *tables;	/* unlinked tables, by doomed.next */
 	vaddr_t page[TLB_BATCH_PAGES];
 	struct frame *frame[TLB_BATCH_FRAMES];
 };
@@ -61,7 +61,7 @@ static inline void tlb_batch_frame(struct tlb_batch *b, struct frame *f)
 static inline void tlb_batch_table(struct tlb_batch *b, struct frame *table)
 {
 	tlb_batch_all(b);
-	table->next = b->tables;
+	table->doomed.next = b->tables;
 	b->tables = table;
 }
 

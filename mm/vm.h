@@ -23,6 +23,7 @@ long vm_remap(struct space *s, vaddr_t old, u64 old_len, u64 new_len, unsigned f
 long vm_advise(struct space *s, vaddr_t addr, u64 length, int advice);
 long vm_brk(struct space *s, vaddr_t brk);				/* the new break, or the old one */
 long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock);
+long vm_lock_all(struct space *s, bool lock);				/* every region there is now */
 long vm_sync(struct space *s, vaddr_t addr, u64 length, int flags);
 long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or -errno of the first page that fails */
 /* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */
@@ -30,6 +31,8 @@ long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);
 
 /* Drops the pages of [start, end), which lies within regions, from the tables (not the regions). */
 void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
+/* The same for pages of the page cache only: private copies stay. */
+void vm_zap_cached(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* A stack of the process: grows down to the limit; returns 0 or -errno. TOP is page-aligned. */
 long vm_map_stack(struct space *s, vaddr_t top, u64 initial);

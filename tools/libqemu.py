@@ -103,6 +103,7 @@ class Machine:
         self.process = None
         self.say = lambda text: None
         self.reset_log = None
+        self.heard = threading.Event()
 
     def attach(self, data, name):
         """Give QEMU data as a file; returns the path for its options."""
@@ -179,7 +180,8 @@ class Machine:
                 os.close(fd)
         if piped:
             console_fd = self.process.stdout.fileno()
-            threading.Thread(target=feed, args=(self.process.stdin,), daemon=True).start()
+            threading.Thread(target=feed, args=(self.process.stdin, self.heard),
+                             daemon=True).start()
         return self._watch(verdict_fd, console_fd, output_fd)
 
     def _watch(self, verdict_fd, console_fd, output_fd):
@@ -225,6 +227,8 @@ class Machine:
                         put(1, output.feed(data), deadline)
                     elif fd == console_fd:
                         self._console(console.feed(data), deadline)
+                        if console.spoke:
+                            self.heard.set()
                     else:
                         self._error(data, deadline)
         except TimeOut:
@@ -286,9 +290,8 @@ class Machine:
         if last.startswith("boot-failed"):
             self.say("the kernel could not start: " + (last[12:].strip() or "no reason given"))
             return CANNOT_START
-        reset = self._triple_fault()
-        if reset:
-            self.say("the machine reset itself: triple fault" + reset)
+        if b"Triple fault" in os.pread(self.reset_log, 1 << 24, 0):
+            self.say("the machine reset itself: triple fault")
             return PANIC if console.spoke or self.terminal else CANNOT_START
         code = self.process.returncode
         if self.terminal:
@@ -296,34 +299,24 @@ class Machine:
         if console.spoke:
             self.say("QEMU ended (%s) without a word from the kernel" % ending(code))
             return PANIC
-        if console.before.strip():
-            self.say("the last of what the firmware said: "
+        if console.mark and console.before.strip():
+            self.say("the firmware's last words: "
                      + ascii(console.before[-200:].decode("ascii", "replace")))
         self.say("the kernel did not start; QEMU ended (%s)" % ending(code))
         return CANNOT_START
-
-    def _triple_fault(self):
-        """Where the processor was, from QEMU's log of resets; "" when it was not that."""
-        text = os.pread(self.reset_log, 1 << 24, 0).decode("ascii", "replace")
-        at = text.rfind("Triple fault")
-        if at < 0:
-            return ""
-        for word in text[at:].split():
-            if word.startswith(("RIP=", "EIP=")):
-                return " at " + word
-        return " "
 
 
 def ending(code):
     return "status %d" % code if code >= 0 else "signal %d" % -code
 
 
-def feed(pipe):
+def feed(pipe, heard):
     """Pass standard input, no terminal here, on to the console; runs in a thread.
 
-    At its end the guest gets a ^D, once a second until it leaves, so that a script
+    Begins once the kernel is heard, lest the firmware take it. At its end the guest gets a ^D, once a second until it leaves, so that a script
     piped in ends the shell as it would end any other.
     """
+    heard.wait()
     try:
         while True:
             data = os.read(0, 4096)

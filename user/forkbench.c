@@ -14,7 +14,7 @@
 
 static const char *const modes[] = { "cost", "snapshot", "children", "tree", NULL };
 
-static uint64_t mib = 64, rounds = 3, count = 10, updates = 1000, depth = 4;
+static uint64_t mib, rounds = 3, count = 10, updates = 1000, depth = 4;
 static char *memory;
 static size_t bytes, page_count;
 
@@ -26,7 +26,8 @@ static struct report {
 static void usage(FILE *to)
 {
 	fputs("usage: forkbench [-j] [-m MODE] [-r ROUNDS] [-n COUNT] [-k UPDATES] [-d DEPTH] [MiB]\n"
-	      "  MiB of memory are written before the first fork, default 64, 0 allowed in cost.\n"
+	      "  MiB of memory are written before the first fork, default 64 (in tree: 4); 0 allowed\n"
+	      "  in cost. In tree every process needs that much for itself.\n"
 	      "  cost      the price of fork, of writes and reads after it, exit and wait; the\n"
 	      "            best of ROUNDS (3)\n"
 	      "  snapshot  COUNT (10) forks, one every UPDATES (1000) random updates of the store;\n"
@@ -317,6 +318,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		mib = parse_number("MiB", argv[optind], mode != 0, 1 << 20);
+	else
+		mib = mode == 3 ? 4 : 64;
 	bytes = mib * MIB;
 	page_count = bytes / PAGE;
 	if (bytes)

@@ -8,8 +8,8 @@
 
 struct text {
 	char *buf;
-	size_t size;	/* bytes at buf */
-	size_t len;	/* bytes wanted so far; more than size: it did not fit */
+	size_t size;	/* bytes at buf, one of which may become a NUL */
+	size_t len;	/* bytes wanted so far; size or more: it did not fit */
 };
 
 void text_printf(struct text *t, const char *fmt, ...) __printf(2, 3);

@@ -14,7 +14,7 @@
 struct file;
 struct vnode;
 
-/* Where data goes to or comes from: user memory, or the kernel's (exec, cpio). */
+/* Where data goes to or comes from: user memory, or the kernel's (exec, sendfile): kernel/fs/vfs.h. */
 struct iov_cursor;
 
 enum { POLL_IN = 1, POLL_PRI = 2, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16, POLL_NVAL = 32 };
@@ -23,9 +23,14 @@ struct poll_table;	/* kernel/fs/poll.c */
 void poll_wait(struct poll_table *pt, struct waitq *q);	/* PT may be NULL: only asking */
 
 struct file_ops {
+	/* Optional: the file has just been opened by a path (devices). 0 or -errno: open fails, no close. */
+	int (*open)(struct file *f);
 	/* At most N bytes at user address BUF, at *POS (moved) for files that have positions. Bytes or -errno. */
 	ssize_t (*read)(struct file *f, vaddr_t buf, size_t n, u64 *pos);
 	ssize_t (*write)(struct file *f, vaddr_t buf, size_t n, u64 *pos);
+	/* Optional, instead of these two: all segments in one piece (pipes and tmpfs are atomic so). */
+	ssize_t (*read_iov)(struct file *f, struct iov_cursor *c, u64 *pos);
+	ssize_t (*write_iov)(struct file *f, struct iov_cursor *c, u64 *pos);
 	long (*ioctl)(struct file *f, unsigned cmd, u64 arg);
 	unsigned (*poll)(struct file *f, struct poll_table *pt);	/* POLL_* ready now; queues on PT */
 	/* Page cache to map, after checking; NULL hook: ENODEV. */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what the firmware's tables say of CPUs and interrupt controllers, and the order in which arch/
+ * starts. Filled by boot/acpi.c before the lasting tables are made; constant afterwards.
+ */
+#pragma once
+#include "arch/machine.h"
+
+#define MAX_IOAPICS 4
+
+struct platform {
+	bool madt;			/* a usable MADT was found */
+	paddr_t lapic;
+	unsigned nr_ioapics, nr_cpus;	/* nr_cpus: enabled ones */
+	struct { paddr_t pa; u32 gsi_base; } ioapic[MAX_IOAPICS];
+	struct { u32 gsi; bool level, low; } line[16];	/* where each legacy line arrives */
+	u8 apic_id[64];
+};
+extern struct platform platform;
+
+/* Stacks of the boot CPU, each above a guard page that boot/map.c leaves unmapped. Those of IST_* serve
+ * what may come at any instruction; their topmost word holds the CPU's GS base (arch/entry.S). */
+#define GUARDED_STACK 0x4000
+enum { STACK_BOOT, IST_NMI, IST_DF, IST_MC, IST_DB, NR_GUARDED_STACKS };
+extern u8 guarded_stacks[NR_GUARDED_STACKS][GUARDED_STACK];
+
+/* Descriptor tables and trap stubs of the boot CPU; nothing may fault before. */
+void traps_init(void);
+/* CR0, CR4, EFER, FPU, system-call entry, the user-access instructions: from what the CPU has. Before
+ * text is mapped read-only. */
+void cpu_init(void);
+/* Interrupt controllers; lines stay masked. NULL, or why not. */
+const char *apic_init(void);
+/* The clock and this CPU's timer, calibrated. */
+void clock_init(void);
+/* Ticks per second of this CPU's timer are found by counting for as long as the TSC is watched. */
+void apic_timer_begin(void);
+u32 apic_timer_end(void);		/* ticks since begin */
+void apic_timer_set_khz(u64 khz);
+
+/* The CPU features that arch/ decides by. */
+struct cpu_features {
+	bool smep, smap, umip, xsave, gib_pages, tsc_deadline, rdrand, rdseed;
+};
+extern struct cpu_features cpu_features;
+
+static inline void cpuid(u32 leaf, u32 sub, u32 r[4])
+{
+	__asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
+}

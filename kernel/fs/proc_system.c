@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the files of /proc that tell of the whole machine, in Linux's formats, which programs parse; a
+ * field is left out rather than made up. All numbers are taken anew at each read, under the locks
+ * of those who own them; nothing is stored here but the load averages, which a timer moves.
+ */
+#include "arch/machine.h"
+#include "kernel/base/tunables.h"
+#include "kernel/fs/proc.h"
+#include "kernel/sysrq.h"
+#include "kernel/version.h"
+#include "mm/report.h"
+
+static int show_vmstat(struct proc_file *pf __unused, struct text *t)
+{
+	struct memory_usage m;
+
+	memory_usage(&m);
+	text_printf(t, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_shmem %lu\n", m.free, m.anon,
+		    m.file + m.shmem, m.shmem);
+	text_printf(t, "nr_page_table_pages %lu\nnr_slab_pages %lu\nnr_kernel_pages %lu\n", m.tables, m.slab, m.kernel);
+	for (unsigned i = 0; i < NR_COUNTERS; i++)
+		text_printf(t, "%s %lu\n", counter_names[i], counter_sum(i));
+	return 0;
+}
+
+static void kb_line(struct text *t, const char *name, u64 pages)
+{
+	text_printf(t, "%-15s %8lu kB\n", name, KB(pages));
+}
+
+static int show_meminfo(struct proc_file *pf __unused, struct text *t)
+{
+	struct memory_usage m;
+
+	memory_usage(&m);
+	kb_line(t, "MemTotal:", m.total);
+	kb_line(t, "MemFree:", m.free);
+	kb_line(t, "MemAvailable:", m.free);
+	kb_line(t, "Buffers:", 0);
+	kb_line(t, "Cached:", m.file + m.shmem);
+	kb_line(t, "SwapCached:", 0);
+	kb_line(t, "SwapTotal:", 0);
+	kb_line(t, "SwapFree:", 0);
+	kb_line(t, "Dirty:", 0);
+	kb_line(t, "Writeback:", 0);
+	kb_line(t, "AnonPages:", m.anon);
+	kb_line(t, "Shmem:", m.shmem);
+	kb_line(t, "Slab:", m.slab);
+	kb_line(t, "SReclaimable:", 0);
+	kb_line(t, "SUnreclaim:", m.slab);
+	kb_line(t, "PageTables:", m.tables);
+	return 0;
+}
+
+/* Linux's unit of time for programs: 10 ms. */
+static u64 ticks(u64 ns)
+{
+	return ns / 10000000;
+}
+
+/* User, kernel and idle time of all CPUs, ns. */
+static void machine_times(u64 *user, u64 *kernel, u64 *idle)
+{
+	struct process *p;
+	u64 all = clock_ns() * nr_cpus;
+
+	*user = *kernel = 0;
+	spin_lock(&process_lock);
+	LIST_FOREACH(p, &all_processes, all) {
+		u64 u, k;
+
+		proc_times(p, &u, &k);
+		*user += u + p->child_user_ns;
+		*kernel += k + p->child_kernel_ns;
+	}
+	spin_unlock(&process_lock);
+	*idle = all - MIN(all, *user + *kernel);
+}
+
+static int show_stat(struct proc_file *pf __unused, struct text *t)
+{
+	u64 user, kernel, idle;
+
+	machine_times(&user, &kernel, &idle);
+	text_printf(t, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(user), ticks(kernel), ticks(idle));
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
+		text_printf(t, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", cpu, ticks(user / nr_cpus), ticks(kernel / nr_cpus),
+			    ticks(idle / nr_cpus));
+	text_printf(t, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
+		    counter_sum(C_interrupts), counter_sum(C_switches), clock_boot_epoch(), nr_processes_started,
+		    sched_runnable());
+	return 0;
+}
+
+static int show_cpuinfo(struct proc_file *pf __unused, struct text *t)
+{
+	char buf[2048];
+
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
+		text_write(t, buf, MIN(arch_cpuinfo(cpu, buf, sizeof(buf)), sizeof(buf)));
+	return 0;
+}
+
+static int show_uptime(struct proc_file *pf __unused, struct text *t)
+{
+	u64 user, kernel, idle, now = ticks(clock_ns());
+
+	machine_times(&user, &kernel, &idle);
+	idle = ticks(idle);
+	text_printf(t, "%lu.%02lu %lu.%02lu\n", now / 100, now % 100, idle / 100, idle % 100);
+	return 0;
+}
+
+static int show_loadavg(struct proc_file *pf __unused, struct text *t)
+{
+	text_printf(t, "0.00 0.00 0.00 %lu/%u %lu\n", sched_runnable(), nr_threads, nr_processes_started);
+	return 0;
+}
+
+static int show_mounts(struct proc_file *pf __unused, struct text *t)
+{
+	vfs_mounts_text(t);
+	return 0;
+}
+
+static int show_version(struct proc_file *pf __unused, struct text *t)
+{
+	text_printf(t, "Linux version %s (Quire) %s\n", VERSION_RELEASE, VERSION_VERSION);
+	return 0;
+}
+
+static int show_filesystems(struct proc_file *pf __unused, struct text *t)
+{
+	text_printf(t, "nodev\tproc\nnodev\ttmpfs\n");
+	return 0;
+}
+
+static int show_tunables(struct proc_file *pf __unused, struct text *t)
+{
+	char value[32], range[64];
+
+	for (unsigned i = 0; i < tunable_count(); i++) {
+		tunable_format(i, value, sizeof(value));
+		tunable_range(i, range, sizeof(range));
+		text_printf(t, "%s %s %s %s\n", tunable_name(i), value, range, tunable_help(i));
+	}
+	return 0;
+}
+
+static int show_cmdline(struct proc_file *pf __unused, struct text *t)
+{
+	text_printf(t, "%s\n", boot_info.cmdline);
+	return 0;
+}
+
+static int show_swaps(struct proc_file *pf __unused, struct text *t)
+{
+	text_printf(t, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	return 0;
+}
+
+static int store_sysrq(struct proc_file *pf __unused, const char *text)
+{
+	return sysrq(text[0]) ? 0 : -EINVAL;
+}
+
+static int link_self(struct proc_node *n __unused, char *buf, size_t size)
+{
+	return MIN(snprintf(buf, size, "%d", current_process->pid), (int)size);
+}
+
+static int link_thread_self(struct proc_node *n __unused, char *buf, size_t size)
+{
+	return MIN(snprintf(buf, size, "%d/task/%d", current_process->pid, current->tid), (int)size);
+}
+
+static const struct proc_entry root_list[] = {
+	PROC_TEXT("cmdline", show_cmdline),
+	PROC_TEXT("cpuinfo", show_cpuinfo),
+	PROC_TEXT("filesystems", show_filesystems),
+	PROC_TEXT("loadavg", show_loadavg),
+	PROC_TEXT("meminfo", show_meminfo),
+	PROC_TEXT("mounts", show_mounts),
+	PROC_TEXT("stat", show_stat),
+	PROC_TEXT("swaps", show_swaps),
+	PROC_TEXT("tunables", show_tunables),
+	PROC_TEXT("uptime", show_uptime),
+	PROC_TEXT("version", show_version),
+	PROC_TEXT("vmstat", show_vmstat),
+	{ .name = "sysrq-trigger", .mode = S_IFREG | 0200, .store = store_sysrq },
+	PROC_DIR("sys", 0555, .list = proc_sys_list),
+	PROC_LINK("self", link_self),
+	PROC_LINK("thread-self", link_thread_self),
+	{ 0 }
+};
+
+const struct proc_entry proc_root = PROC_DIR("", 0555, .list = root_list, .member = proc_pid_member, .of = &proc_pid);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the memory of threads and processes, their ids and the tables that find them by id, the family tree
+ * as lists, and the first process. Birth is clone.c's, death exit.c's.
+ *
+ * process_lock guards all lists and ids here. A struct process lives from process_alloc until whoever takes
+ * it off the tree (wait, or the end of a child that nobody waits for) frees it; a struct thread until
+ * the thread that runs after its last act has freed it. Ids are reused only once no thread, process, group
+ * or session bears them.
+ */
+#include "kernel/process.h"
+#include "arch/machine.h"
+#include "kernel/base/errno.h"
+#include "kernel/base/print.h"
+#include "kernel/base/string.h"
+#include "kernel/fs/file.h"
+#include "kernel/thread.h"
+#include "mm/kmem.h"
+
+#define BUCKETS 256
+
+struct spinlock process_lock = SPINLOCK(RANK_PROCESS);
+struct process_list all_processes = LIST_HEAD_INITIALIZER(all_processes);
+struct process *init_process;
+u64 nr_processes_started;
+u32 nr_threads, max_threads;
+
+struct process kernel_process = {
+	.children = LIST_HEAD_INITIALIZER(kernel_process.children),
+	.threads = TAILQ_HEAD_INITIALIZER(kernel_process.threads),
+	.child_wait = WAITQ(kernel_process.child_wait), .comm = "kernel",
+};
+
+static KMEM_CACHE(thread_cache, "thread", struct thread);
+static KMEM_CACHE(process_cache, "process", struct process);
+
+LIST_HEAD(tid_bucket, thread);
+static struct process_list by_pid[BUCKETS];
+static struct tid_bucket by_tid[BUCKETS];
+static struct process *youngest;	/* last of all_processes */
+static pid_t next_pid = 1;
+static bool pids_wrapped;		/* from now on an id may be in use */
+
+struct process *process_find(pid_t pid)
+{
+	struct process *p;
+
+	LIST_FOREACH(p, &by_pid[(u32)pid % BUCKETS], by_pid)
+		if (p->pid == pid)
+			break;
+	return p;
+}
+
+struct thread *thread_find(pid_t tid)
+{
+	struct thread *t;
+
+	LIST_FOREACH(t, &by_tid[(u32)tid % BUCKETS], by_tid)
+		if (t->tid == tid)
+			break;
+	return t;
+}
+
+static bool pid_in_use(pid_t id)
+{
+	struct process *p;
+
+	if (thread_find(id))
+		return true;
+	LIST_FOREACH(p, &all_processes, all)
+		if (p->pid == id || p->pgid == id || p->sid == id)
+			return true;
+	return false;
+}
+
+pid_t pid_alloc(void)
+{
+	for (int tries = 0; tries < PID_MAX; tries++) {
+		pid_t id = next_pid++;
+
+		if (next_pid == PID_MAX) {
+			next_pid = 2;
+			pids_wrapped = true;
+		}
+		if (!pids_wrapped || !pid_in_use(id))
+			return id;
+	}
+	return -EAGAIN;
+}
+
+void thread_link(struct thread *t, struct process *p, pid_t tid)
+{
+	t->tid = tid;
+	LIST_INSERT_HEAD(&by_tid[(u32)tid % BUCKETS], t, by_tid);
+	TAILQ_INSERT_TAIL(&p->threads, t, sibling);
+	p->nr_threads++;
+	nr_threads++;
+}
+
+void thread_unlink(struct thread *t)
+{
+	struct process *p = t->process;
+
+	LIST_REMOVE(t, by_tid);
+	TAILQ_REMOVE(&p->threads, t, sibling);
+	p->nr_threads--;
+	nr_threads--;
+}
+
+void process_link(struct process *p, struct process *parent)
+{
+	p->parent = parent;
+	LIST_INSERT_HEAD(&parent->children, p, sibling);
+	LIST_INSERT_HEAD(&by_pid[(u32)p->pid % BUCKETS], p, by_pid);
+	if (youngest)
+		LIST_INSERT_AFTER(youngest, p, all);
+	else
+		LIST_INSERT_HEAD(&all_processes, p, all);
+	youngest = p;
+	nr_processes_started++;
+}
+
+void process_unlink(struct process *p)
+{
+	if (youngest == p)
+		youngest = LIST_PREV(p, &all_processes, process, all);
+	LIST_REMOVE(p, all);
+	LIST_REMOVE(p, by_pid);
+	LIST_REMOVE(p, sibling);
+}
+
+/* ENTRY of every thread: what the switch leaves to the new one, then the real one. */
+static void thread_begin(void *arg)
+{
+	struct thread *t = arg;
+
+	sched_switched();
+	t->entry(t->entry_arg);
+	thread_exit(0);
+}
+
+struct thread *thread_alloc(struct process *p, bool user, void (*entry)(void *), void *arg)
+{
+	struct thread *t = kmem_cache_alloc(&thread_cache);
+	u64 stack;
+
+	if (!t)
+		return NULL;
+	t->process = p;
+	t->state = THREAD_NEW;
+	t->entry = entry;
+	t->entry_arg = arg;
+	t->affinity = ~0UL;
+	spin_init(&t->sleep_lock, RANK_SCHED);
+	signal_thread_init(t, user && current->space ? current : NULL);
+	stack = kstack_alloc();
+	if (stack)
+		context_init(&t->context, stack, thread_begin, t);
+	if (user)
+		t->context.fpu = kmem_alloc(fpu_size);
+	if (!stack || (user && !t->context.fpu)) {
+		thread_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void thread_free(struct thread *t)
+{
+	if (t->context.stack_top)
+		kstack_free(t->context.stack_top);
+	kmem_free(t->context.fpu);
+	domain_put(t->domain);
+	kmem_cache_free(&thread_cache, t);
+}
+
+struct process *process_alloc(struct process *parent)
+{
+	struct process *p = kmem_cache_alloc(&process_cache);
+
+	if (!p)
+		return NULL;
+	LIST_INIT(&p->children);
+	TAILQ_INIT(&p->threads);
+	waitq_init(&p->child_wait);
+	waitq_init(&p->thread_wait);
+	p->pgid = parent->pgid;
+	p->sid = parent->sid;
+	p->tty = parent->tty;
+	p->dumpable = true;
+	p->nice = parent->nice;
+	p->cred = parent->cred;
+	p->start_ns = clock_ns();
+	memcpy(p->limits, parent->limits, sizeof(p->limits));
+	memcpy(p->comm, parent->comm, sizeof(p->comm));
+	strlcpy(p->exe, parent->exe, sizeof(p->exe));
+	return p;
+}
+
+void process_free(struct process *p)
+{
+	if (p->files)
+		files_put(p->files);
+	if (p->fs)
+		fs_context_put(p->fs);
+	if (p->sig)
+		signal_process_put(p->sig);
+	if (p->space)
+		space_put(p->space);
+	kmem_cache_free(&process_cache, p);
+}
+
+u64 process_cpu_ns(const struct process *p)
+{
+	u64 ns = p->user_ns + p->kernel_ns;
+	const struct thread *t;
+
+	TAILQ_FOREACH(t, &p->threads, sibling)
+		ns += thread_cpu_ns(t);
+	return ns;
+}
+
+void process_apply_limits(struct process *p, struct space *s)
+{
+	s->limit_as = p->limits[RLIM_AS].cur;
+	s->limit_data = p->limits[RLIM_DATA].cur;
+	s->limit_stack = p->limits[RLIM_STACK].cur;
+}
+
+struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg)
+{
+	struct thread *t = thread_alloc(&kernel_process, false, fn, arg);
+	pid_t tid = -EAGAIN;
+
+	if (!t)
+		return NULL;
+	strlcpy(t->comm, name, sizeof(t->comm));
+	spin_lock(&process_lock);
+	if (nr_threads < max_threads)
+		tid = pid_alloc();
+	if (tid > 0)
+		thread_link(t, &kernel_process, tid);
+	spin_unlock(&process_lock);
+	if (tid < 0) {
+		thread_free(t);
+		return NULL;
+	}
+	sched_ready(t);
+	return t;
+}

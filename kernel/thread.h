@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what the files of threads and processes (sched, waitq, timer, kstack, process, clone, exec, exit,
+ * wait, trap) share among themselves and with nobody else.
+ */
+#pragma once
+#include "kernel/process.h"
+
+/* kernel/sched.c */
+void sched_switched(void);		/* first act of a thread that has got the CPU */
+void thread_wake(struct thread *t);	/* for waitq_wake_*: T sleeps no more. Lock below RANK_SCHED may be held */
+u32 sched_nr_ready(void);		/* threads queued on this CPU */
+
+/* kernel/timer.c */
+void timer_need(u64 deadline);		/* an IRQ_TIMER on this CPU by DEADLINE at the latest */
+void timers_init_cpu(void);		/* of a CPU that is not the boot CPU */
+
+/* Kernel stacks of KSTACK_PAGES pages above a guard page: kernel/kstack.c */
+#define KSTACK_PAGES 4
+u64 kstack_alloc(void);			/* one past its end; 0: no memory */
+void kstack_free(u64 top);
+void kstack_drain(void);		/* frees those that this CPU keeps */
+
+/* kernel/process.c */
+extern struct process kernel_process;	/* pid 0: of idle and kernel threads */
+
+/* A thread that nobody knows yet, with a stack, and if it is to run a program, with room for FPU state and
+ * the mask of the running thread. NULL: no memory. ENTRY(ARG) is called when it first runs. */
+struct thread *thread_alloc(struct process *p, bool user, void (*entry)(void *), void *arg);
+void thread_free(struct thread *t);	/* never linked, or unlinked and off its stack */
+
+/* A process that nobody knows yet, with what it inherits from PARENT, but neither memory, files nor
+ * signals. NULL: no memory. */
+struct process *process_alloc(struct process *parent);
+/* Drops what P has of memory, files, context and signals, and P itself; never linked, or unlinked. */
+void process_free(struct process *p);
+
+/* Under process_lock. A new id, or -EAGAIN; T known as TID, one of P's threads; P known as its pid. */
+pid_t pid_alloc(void);
+void thread_link(struct thread *t, struct process *p, pid_t tid);
+void thread_unlink(struct thread *t);
+void process_link(struct process *p, struct process *parent);
+void process_unlink(struct process *p);	/* its children have gone elsewhere */
+
+#define PID_MAX 32768
+extern u32 max_threads;
+
+/* Resources of getrlimit. */
+enum { RLIM_CPU, RLIM_FSIZE, RLIM_DATA, RLIM_STACK, RLIM_CORE, RLIM_RSS, RLIM_NPROC, RLIM_NOFILE, RLIM_MEMLOCK, RLIM_AS };
+void process_apply_limits(struct process *p, struct space *s);	/* to a space that P (to be) runs in */
+
+/* kernel/exit.c: what a thread leaves in its memory when it ends or execs: the robust list, the word that
+ * says it is gone, the parent that waits in vfork. No lock. */
+void thread_release_user(struct thread *t);
+/* Notes the resident pages of P's space as its peak, if they are. */
+void process_note_rss(struct process *p);
+/* Tells PARENT that its child P has ended. True: nobody will wait for P. Under process_lock. */
+bool process_notify_parent(struct process *p);
+
+/* kernel/exec.c. *F becomes the frame of the program at PATH (kernel memory); 0 or -errno. ARGV and ENVP
+ * are the program's own arrays of pointers, or with KERNEL_ARGS, kernel arrays (init). */
+struct exec_strings { vaddr_t argv, envp; const char *const *kernel_argv, *const *kernel_envp; };
+long process_exec(struct trapframe *f, const char *path, const struct exec_strings *args);
+
+/* kernel/futex.c */
+int futex_wake(vaddr_t va, int count, u32 bitset, bool private_hint);
+
+/* strace=1, and the names of calls: kernel/sysnames.c */
+const char *syscall_name(u64 number);	/* NULL: Linux has no such call */
+unsigned syscall_nargs(u64 number);

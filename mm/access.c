@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the kernel's way into memory of a space that need not be the running one: find the page through
+ * the tables (faulting it in like a user's access), hold it, copy through the direct map. Also the
+ * identity of words for futexes. No lock is held while copying; the hold keeps the frame.
+ */
+#include "kernel/base/errno.h"
+#include "kernel/base/string.h"
+#include "mm/fault_case.h"
+
+/* The frame of VA with a hold, mapped with the rights wanted; NULL when it cannot be. */
+static struct frame *hold_page(struct space *s, vaddr_t va, bool write)
+{
+	for (;;) {
+		struct frame *t = pt_find(s->root, va), *f = NULL;
+
+		if (t && pt_lock(t)) {
+			pte_t e = *pt_slot(t, va);
+
+			if (pte_permits(e, pte_want(write), false)) {
+				f = frame_of_pa(pte_pa(e));
+				frame_get(f);
+			}
+			pt_unlock(t);
+		}
+		if (f)
+			return f;
+		if (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0)) != FAULT_OK)
+			return NULL;
+	}
+}
+
+static ssize_t copy(struct space *s, vaddr_t va, char *buf, size_t n, bool write)
+{
+	size_t done = 0;
+
+	while (done < n && va + done < USER_END) {
+		struct frame *f = hold_page(s, va + done, write);
+		size_t offset = (va + done) & ~PAGE_MASK, some = MIN(n - done, PAGE_SIZE - offset);
+
+		if (!f)
+			break;
+		if (write)
+			memcpy((char *)frame_ptr(f) + offset, buf + done, some);
+		else
+			memcpy(buf + done, (char *)frame_ptr(f) + offset, some);
+		frame_put(f);
+		done += some;
+	}
+	return done || !n ? (ssize_t)done : -EFAULT;
+}
+
+ssize_t space_read(struct space *s, vaddr_t va, void *buf, size_t n)
+{
+	return copy(s, va, buf, n, false);
+}
+
+ssize_t space_write(struct space *s, vaddr_t va, const void *buf, size_t n)
+{
+	return copy(s, va, (char *)buf, n, true);
+}
+
+int space_futex_key(struct space *s, vaddr_t va, bool private_hint, struct futex_key *key)
+{
+	*key = (struct futex_key){ .object = s, .offset = va };
+	if (va & 3)
+		return -EINVAL;
+	if (va >= USER_END)
+		return -EFAULT;
+	if (private_hint)
+		return 0;
+	spin_lock(&s->lock);
+	struct region *r = region_at(s, va);
+	if (r && r->flags & R_SHARED)
+		*key = (struct futex_key){ .object = r->cache, .offset = (r->pgoff << PAGE_SHIFT) + (va - r->start) };
+	spin_unlock(&s->lock);
+	return r ? 0 : -EFAULT;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the decision which case a fault is. The case table:
+ *
+ *   region            access   entry            what happens
+ *   none                                        FAULT_MAPERR, unless a stack grows to it
+ *   forbids access                              FAULT_ACCERR
+ *   anonymous         read     empty            fault_zero: the zero page
+ *   anonymous         write    empty, zero page fault_anon: a zeroed page
+ *   file              read     empty            fault_file: the cached page, neighbours with it
+ *   file, shared      write    empty            fault_file
+ *   file, private     write    empty            fault_file_copy
+ *   private           write    not writable     fault_cow: a copy; or the page itself, if nobody else has it
+ *   shared            write    not writable     fault_mkwrite
+ *   any               any      permits it       fault_spurious
+ *
+ * Locks: none until the case is decided and its page is at hand; then the one leaf table, under which
+ * fault_lock() validates what was seen (space->seq, the entry). What has changed means: begin again.
+ */
+#include "mm/fault_case.h"
+#include "arch/tlb.h"
+#include "kernel/base/counters.h"
+#include "kernel/base/print.h"
+#include "kernel/base/tunables.h"
+#include "mm/check.h"
+
+#define STACK_GUARD_GAP MiB(1)
+
+/* No region at VA: the stack above it may grow down to it. */
+static enum fault_result grow_stack(struct space *s, vaddr_t va)
+{
+	enum fault_result result = FAULT_MAPERR;
+
+	space_change_begin(s);
+	struct region *r = region_at_or_above(s, va);
+	if (r && va >= r->start) {
+		result = FAULT_AGAIN;		/* another thread was here first */
+	} else if (r && r->flags & R_GROWSDOWN && r->end - va <= s->limit_stack) {
+		struct region *below = region_prev(r);
+		u64 pages = (r->start - va) >> PAGE_SHIFT;
+
+		if ((!below || below->end + STACK_GUARD_GAP <= va || below->flags & R_GROWSDOWN) && va >= MMAP_MIN_ADDR &&
+		    (s->pages + pages) << PAGE_SHIFT <= s->limit_as) {
+			r->start = va;
+			s->pages += pages;
+			if (r->flags & R_LOCKED)
+				s->locked_pages += pages;
+			count(fault_stack);
+			result = FAULT_AGAIN;
+		}
+	}
+	space_change_end(s);
+	if (result == FAULT_MAPERR)
+		count(fault_unmapped);
+	return result;
+}
+
+static bool allowed(u32 flags, bool write, bool exec)
+{
+	return flags & (write ? R_WRITE : exec ? R_EXEC : R_PROT);	/* x86 cannot forbid reading alone */
+}
+
+enum fault_result fault_spurious(struct fault *f)
+{
+	count(fault_spurious);
+	arch_tlb_flush_page(f->va);
+	return FAULT_OK;
+}
+
+enum fault_result fault_mkwrite(struct fault *f)
+{
+	if (!fault_lock(f))
+		return FAULT_AGAIN;
+	pt_store(NULL, f->table, f->slot, f->va, pte_set_dirty(pte_set_young(pte_set_write(f->old, true), true), true));
+	pt_unlock(f->table);
+	count(fault_mkwrite);
+	return FAULT_OK;
+}
+
+/* The region allows the access and the entry does not, though only writes are ever held back. */
+static enum fault_result disagreement(struct fault *f)
+{
+	if (!fault_lock(f))
+		return FAULT_AGAIN;
+	panic("entry %#lx of %#lx has not the rights of its region (flags %#x)", f->old, f->va, f->flags);
+}
+
+static enum fault_result choose_case(struct fault *f)
+{
+	if (!f->old) {
+		if (f->cache)
+			return f->write && !(f->flags & R_SHARED) ? fault_file_copy(f) : fault_file(f);
+		return f->write || !tune.zero_page ? fault_anon(f) : fault_zero(f);
+	}
+	if (pte_permits(f->old, pte_want(f->write), f->exec))
+		return fault_spurious(f);
+	if (unlikely(!f->write || pte_barred(f->old)))
+		return disagreement(f);
+	if (f->flags & R_SHARED)
+		return fault_mkwrite(f);
+	return pte_class(f->old) == PTE_CLASS_ZERO ? fault_anon(f) : fault_cow(f);
+}
+
+static enum fault_result try(struct fault *f)
+{
+	struct space *s = f->space;
+
+	f->seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
+	if (unlikely(f->seq & 1)) {
+		spin_lock(&s->lock);	/* wait for the change to end */
+		spin_unlock(&s->lock);
+		return FAULT_AGAIN;
+	}
+	struct region *r = region_at(s, f->va);
+	if (unlikely(!r))
+		return grow_stack(s, f->va);
+	f->flags = r->flags;
+	f->cache = r->cache;
+	f->start = r->start;
+	f->end = r->end;
+	f->index = r->pgoff + ((f->va - r->start) >> PAGE_SHIFT);
+	if (unlikely(!allowed(f->flags, f->write, f->exec))) {
+		count(fault_prot);
+		return FAULT_ACCERR;
+	}
+	f->table = pt_make(s, f->va);
+	if (unlikely(!f->table))
+		return FAULT_OOM;
+	f->slot = pt_slot(f->table, f->va);
+	f->old = READ_ONCE(*f->slot);
+	return choose_case(f);
+}
+
+enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
+{
+	struct fault f = { .space = s, .va = va & PAGE_MASK, .write = error & FAULT_WRITE, .exec = error & FAULT_EXEC };
+	enum fault_result result;
+
+	if (unlikely(va >= USER_END))
+		return FAULT_MAPERR;
+	while (unlikely((result = try(&f)) == FAULT_AGAIN))
+		count(fault_retry);
+	if (likely(result == FAULT_OK))
+		count(pgfault);
+	else if (result == FAULT_OOM)
+		count(fault_oom);
+	if (unlikely(tune.debug_check))
+		check_after(s, false);
+	return result;
+}

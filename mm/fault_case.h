@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what the files of the fault path (fault.c, fault_anon.c, fault_file.c) hand to each other: one
+ * struct fault, and the bracket around the store. Nobody else includes this.
+ */
+#pragma once
+#include "mm/fault.h"
+
+/* Beyond enum fault_result: what was found has changed meanwhile; look again. */
+#define FAULT_AGAIN ((enum fault_result)100)
+
+struct fault {
+	struct space *space;
+	vaddr_t va;			/* of the page */
+	bool write, exec;
+	u32 seq;			/* of the space when the region was found */
+	u32 flags;			/* of the region, and its other fields, as found */
+	struct pcache *cache;
+	u64 index;			/* page of the cache at va */
+	vaddr_t start, end;		/* of the region */
+	struct frame *table;		/* leaf table of va */
+	pte_t *slot;
+	pte_t old;			/* what the slot held when the case was decided */
+};
+
+/* Locks the table if all is still as F says; false: nothing is locked, begin again. */
+static inline bool fault_lock(struct fault *f)
+{
+	if (unlikely(!pt_lock(f->table)))
+		return false;
+	if (likely(READ_ONCE(f->space->seq) == f->seq && ((*f->slot ^ f->old) & ~PTE_HARDWARE) == 0))
+		return true;
+	pt_unlock(f->table);
+	return false;
+}
+
+/* Rights of a fresh leaf of F's region. WRITABLE: now, not only by right. */
+static inline unsigned fault_rights(const struct fault *f, bool writable)
+{
+	return PTE_USER | PTE_YOUNG | (f->flags & R_EXEC ? PTE_EXEC : 0) |
+	       (writable && f->flags & R_WRITE ? PTE_WRITE | PTE_DIRTY : 0);
+}
+
+enum fault_result fault_anon(struct fault *f);		/* a zeroed page of one's own */
+enum fault_result fault_zero(struct fault *f);		/* the zero page */
+enum fault_result fault_cow(struct fault *f);		/* a copy of a page that others see, or the page itself */
+enum fault_result fault_file(struct fault *f);		/* a page of the cache, and its neighbours */
+enum fault_result fault_file_copy(struct fault *f);	/* a private copy of a page of the cache */
+enum fault_result fault_mkwrite(struct fault *f);	/* the write bit of a shared page */
+enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stale translation */
+
+extern struct frame *zero_frame;

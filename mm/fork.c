@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what fork() does to memory (fork_share=none: every table is copied).
+ *
+ * The child gets a copy of each region, and of each entry that maps anonymous memory; both sides lose the
+ * write bit, so that the first to write copies the page (fault_cow). Pages of files are not copied:
+ * a fault finds them in the page cache. The parent's threads may still write through their TLBs until
+ * the flush at the end, which is before fork returns. Lock: the parent's, so that its regions stay put.
+ */
+#include "arch/cpu.h"
+#include "kernel/base/counters.h"
+#include "kernel/base/errno.h"
+#include "mm/space.h"
+
+/* Copies the entries of region R from PARENT to CHILD. -ENOMEM. */
+static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *child, struct region *r)
+{
+	struct pt_piece p = PT_PIECE(parent->root, r->start, r->end);
+
+	while (pt_next(&p)) {
+		if (!p.table->table.count[PTE_CLASS_ANON])
+			continue;
+		struct frame *to = pt_make(child, p.va);
+
+		if (!to)
+			return -ENOMEM;
+		if (!pt_lock(p.table)) {
+			pt_again(&p);
+			continue;
+		}
+		spin_lock_nested(&to->table.lock);
+		pt_copy_private(b, p.table, to, p.va, p.n);
+		pt_unlock(to);
+		pt_unlock(p.table);
+		count(pt_copied);
+	}
+	return 0;
+}
+
+static int copy_region(struct tlb_batch *b, struct space *parent, struct space *child, struct region *r)
+{
+	struct region *copy = region_alloc();
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *r;
+	copy->flags &= ~R_LOCKED;
+	if (copy->cache)
+		copy->cache->ops->get(copy->cache);
+	region_insert(child, copy);
+	if (r->flags & (R_SHARED | R_WIPEONFORK))
+		return 0;
+	return copy_tables(b, parent, child, r);
+}
+
+struct space *space_fork(struct space *parent)
+{
+	struct space *child = space_create();
+	struct tlb_batch b;
+	int err = 0;
+
+	if (!child)
+		return NULL;
+	tlb_batch_begin(&b, parent);
+	spin_lock(&parent->lock);
+	struct region *r = region_at_or_above(parent, 0);
+	for (; r && !err; r = region_next(r))
+		if (!(r->flags & R_DONTFORK))
+			err = copy_region(&b, parent, child, r);
+	child->limit_as = parent->limit_as;
+	child->limit_data = parent->limit_data;
+	child->limit_stack = parent->limit_stack;
+	child->mmap_top = parent->mmap_top;
+	child->brk_start = parent->brk_start;
+	child->brk = parent->brk;
+	child->code_start = parent->code_start;
+	child->code_end = parent->code_end;
+	child->data_start = parent->data_start;
+	child->data_end = parent->data_end;
+	child->stack_start = parent->stack_start;
+	child->arg_start = parent->arg_start;
+	child->arg_end = parent->arg_end;
+	child->env_start = parent->env_start;
+	child->env_end = parent->env_end;
+	spin_unlock(&parent->lock);
+	tlb_batch_finish(&b);
+	count(fork_spaces);
+	if (err) {
+		space_put(child);
+		return NULL;
+	}
+	return child;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: tables and the gate. See mm/pgtable.h for what callers may rely on.
+ *
+ * Reading order: the gate, tables coming and going, walks, and operations on a run of entries of one leaf
+ * table. Every store in this file goes through gate(); no other file stores entries.
+ *
+ * Why counts can live in the frame: each entry says by itself what class of page it maps (arch/pte.h), so
+ * the gate needs to look at nothing but the two values. Why a walker needs no lock: a table that
+ * is unlinked gets `dead` under its lock, and is freed only after the flush of the batch that unlinked it.
+ */
+#include "mm/pgtable.h"
+#include "arch/layout.h"
+#include "kernel/base/counters.h"
+#include "kernel/base/errno.h"
+#include "kernel/base/print.h"
+#include "mm/space.h"
+
+struct frame *pt_kernel_root;
+
+/*
+ * The gate. Table locked. Stores NEW, with those bits of KEEP that the old entry has at that instant (the
+ * CPU may be setting A or D). Returns what was there.
+ */
+static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *slot, vaddr_t va, pte_t new, pte_t keep)
+{
+	pte_t old = *slot;
+
+	if (old == 0) {
+		__atomic_store_n(slot, new, __ATOMIC_RELEASE);
+		count(pt_set);
+		pt_live(t)++;
+	} else {
+		while (!__atomic_compare_exchange_n(slot, &old, new | (old & keep), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			;
+		if (pte_loses(old, new))
+			tlb_batch_page(b, va);
+		if (new) {
+			count(pt_change);
+			if (pte_class(old) == pte_class(new))
+				return old;
+		} else {
+			count(pt_clear);
+			pt_live(t)--;
+		}
+		if (pte_class(old))
+			t->table.count[pte_class(old)]--;
+	}
+	if (pte_class(new))
+		t->table.count[pte_class(new)]++;
+	return old;
+}
+
+void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new)
+{
+	gate(b, table, slot, va, new, 0);
+}
+
+bool pt_lock(struct frame *t)
+{
+	spin_lock(&t->table.lock);
+	if (likely(!t->dead))
+		return true;
+	spin_unlock(&t->table.lock);
+	return false;
+}
+
+void pt_unlock(struct frame *t)
+{
+	spin_unlock(&t->table.lock);
+}
+
+/* A table without entries, linked nowhere. */
+static struct frame *table_alloc(unsigned level, vaddr_t va)
+{
+	struct frame *t = frame_alloc_zeroed(FRAME_TABLE);
+
+	if (!t)
+		return NULL;
+	count(pt_alloc);
+	t->level = level;
+	t->dead = false;
+	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
+		t->table.count[i] = 0;
+	t->table.base = level == PT_LEVELS ? 0 : ALIGN_DOWN(va, pt_span(level + 1));
+	spin_init(&t->table.lock, RANK_TABLE);
+	return t;
+}
+
+static void table_free(struct frame *t)
+{
+	count(pt_free);
+	frame_free_zeroed(t);
+}
+
+struct frame *pt_root_alloc(void)
+{
+	struct frame *root = table_alloc(PT_LEVELS, 0);
+
+	if (!root)
+		return NULL;
+	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)
+		if (pt_slots(pt_kernel_root)[i])
+			pt_slots(root)[i] = pt_slots(pt_kernel_root)[i];
+	return root;
+}
+
+void pt_root_free(struct frame *root)
+{
+	BUG_ON(pt_live(root));
+	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)
+		if (pt_slots(root)[i])
+			pt_slots(root)[i] = 0;
+	table_free(root);
+}
+
+struct frame *pt_find(struct frame *root, vaddr_t va)
+{
+	struct frame *t = root;
+
+	count(pt_walk);
+	while (t->level > 1) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+
+		if (!pte_present(e))
+			return NULL;
+		t = pt_child(e);
+	}
+	return t;
+}
+
+/* Links a new table below T for VA, unless another CPU did so first. NULL: no memory. T died: T itself. */
+static struct frame *link_child(struct frame *t, vaddr_t va)
+{
+	struct frame *child = table_alloc(t->level - 1, va);
+	pte_t *slot = pt_slot(t, va);
+
+	if (!child)
+		return NULL;
+	if (!pt_lock(t)) {
+		table_free(child);
+		return t;
+	}
+	if (unlikely(*slot)) {
+		table_free(child);
+		child = pt_child(*slot);
+	} else {
+		gate(NULL, t, slot, va, pte_table(frame_pa(child), true), 0);
+	}
+	pt_unlock(t);
+	return child;
+}
+
+static __noinline struct frame *make_slowly(struct space *s, struct frame *root, vaddr_t va)
+{
+	struct frame *t = root;
+
+	while (t->level > 1) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+		struct frame *child = pte_present(e) ? pt_child(e) : link_child(t, va);
+
+		if (!child) {
+			struct tlb_batch b;
+
+			tlb_batch_begin(&b, s);
+			pt_unlink_empty(&b, va);
+			tlb_batch_finish(&b);
+			return NULL;
+		}
+		t = child == t ? root : child;
+	}
+	return t;
+}
+
+static struct frame *root_of(struct space *s)
+{
+	return s ? s->root : pt_kernel_root;
+}
+
+struct frame *pt_make(struct space *s, vaddr_t va)
+{
+	struct frame *t = pt_find(root_of(s), va);
+
+	return likely(t) ? t : make_slowly(s, root_of(s), va);
+}
+
+void pt_unlink_empty(struct tlb_batch *b, vaddr_t va)
+{
+	struct frame *path[PT_LEVELS + 1];
+	struct frame *root = root_of(b->space), *t = root;
+	unsigned level;
+
+	path[PT_LEVELS] = root;
+	while (t->level > 1) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+
+		if (!pte_present(e))
+			break;
+		t = path[t->level - 1] = pt_child(e);
+	}
+	for (level = t->level; level < PT_LEVELS && !pt_live(path[level]); level++) {
+		struct frame *child = path[level], *parent = path[level + 1];
+		bool empty = false;
+
+		if (!pt_lock(parent))
+			return;
+		pte_t *slot = pt_slot(parent, va);
+		if (pte_present(*slot) && pt_child(*slot) == child) {
+			spin_lock_nested(&child->table.lock);
+			empty = pt_live(child) == 0;	/* a fault may have refilled it since we looked */
+			if (empty) {
+				child->dead = true;
+				gate(b, parent, slot, va, 0, 0);
+			}
+			spin_unlock(&child->table.lock);
+		}
+		pt_unlock(parent);
+		if (!empty)
+			return;
+		count(pt_free_empty);
+		tlb_batch_table(b, child);
+	}
+}
+
+bool pt_next(struct pt_piece *p)
+{
+	while (p->next < p->end) {
+		struct frame *t = p->root;
+		vaddr_t va = p->next;
+
+		while (t->level > 1) {
+			pte_t e = READ_ONCE(*pt_slot(t, va));
+
+			if (!pte_present(e))
+				break;
+			t = pt_child(e);
+		}
+		p->next = ALIGN_DOWN(va, pt_span(t->level)) + pt_span(t->level);
+		if (t->level > 1)
+			continue;
+		p->next = MIN(ALIGN_DOWN(va, pt_span(2)) + pt_span(2), p->end);
+		p->table = t;
+		p->va = va;
+		p->n = (p->next - va) >> PAGE_SHIFT;
+		return true;
+	}
+	return false;
+}
+
+unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
+{
+	pte_t *slot = pt_slot(table, va);
+	unsigned filled = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (e[i] && !slot[i]) {
+			gate(NULL, table, &slot[i], va + (u64)i * PAGE_SIZE, e[i], 0);
+			frame_get(pt_child(e[i]));
+			filled++;
+		}
+	return filled;
+}
+
+void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
+{
+	pte_t *slot = pt_slot(t, va);
+
+	for (unsigned i = 0; i < n && pt_live(t); i++) {
+		if (!slot[i])
+			continue;
+		pte_t old = gate(b, t, &slot[i], va + (u64)i * PAGE_SIZE, 0, 0);
+		if (likely(pte_class(old) != PTE_CLASS_ZERO))
+			tlb_batch_frame(b, pt_child(old));
+	}
+}
+
+void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
+{
+	pte_t *slot = pt_slot(t, va);
+
+	for (unsigned i = 0; i < n; i++)
+		if (pte_class(slot[i]) == PTE_CLASS_FILE || pte_class(slot[i]) == PTE_CLASS_SHMEM)
+			tlb_batch_frame(b, pt_child(gate(b, t, &slot[i], va + (u64)i * PAGE_SIZE, 0, 0)));
+}
+
+void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit)
+{
+	pte_t *slot = pt_slot(t, va);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!slot[i])
+			continue;
+		pte_t new = pte_apply(edit, slot[i]);
+		if (new != slot[i])
+			gate(b, t, &slot[i], va + (u64)i * PAGE_SIZE, new, PTE_HARDWARE);
+	}
+}
+
+void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)
+{
+	pte_t *src = pt_slot(from, va), *dst = pt_slot(to, new_va);
+	struct frame *first = from < to ? from : to, *second = from < to ? to : from;
+
+	spin_lock(&first->table.lock);
+	if (second != first)
+		spin_lock_nested(&second->table.lock);
+	for (unsigned i = 0; i < n; i++) {
+		u64 offset = (u64)i * PAGE_SIZE;
+
+		if (src[i])
+			gate(NULL, to, &dst[i], new_va + offset, gate(b, from, &src[i], va + offset, 0, 0), 0);
+	}
+	if (second != first)
+		spin_unlock(&second->table.lock);
+	spin_unlock(&first->table.lock);
+}
+
+void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n)
+{
+	pte_t *src = pt_slot(from, va), *dst = pt_slot(to, va);
+	unsigned left = from->table.count[PTE_CLASS_ANON], copied = left;
+
+	for (unsigned i = 0; i < n && left; i++) {
+		pte_t e = src[i];
+
+		if (pte_class(e) != PTE_CLASS_ANON)
+			continue;
+		if (pte_writable(e)) {
+			e = pte_set_write(e, false);
+			e |= gate(b, from, &src[i], va + (u64)i * PAGE_SIZE, e, PTE_HARDWARE) & PTE_HARDWARE;
+		}
+		frame_get(pt_child(e));
+		gate(NULL, to, &dst[i], va + (u64)i * PAGE_SIZE, e, 0);
+		left--;
+	}
+	count_add(fork_ptes, copied - left);
+}
+
+int pt_map_kernel(vaddr_t va, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++, va += PAGE_SIZE) {
+		struct frame *f = frame_alloc(FRAME_KERNEL);
+		struct frame *t = f ? pt_make(NULL, va) : NULL;
+
+		if (!t) {
+			if (f)
+				frame_free(f);
+			pt_unmap_kernel(va - (u64)i * PAGE_SIZE, i);
+			return -ENOMEM;
+		}
+		pt_lock(t);
+		pt_store(NULL, t, pt_slot(t, va), va,
+			 pte_leaf(frame_pa(f), PTE_CLASS_NONE, PTE_WRITE | PTE_YOUNG | PTE_DIRTY));
+		pt_unlock(t);
+	}
+	return 0;
+}
+
+void pt_unmap_kernel(vaddr_t va, unsigned n)
+{
+	struct tlb_batch b;
+
+	tlb_batch_begin(&b, NULL);
+	for (unsigned i = 0; i < n; i++, va += PAGE_SIZE) {
+		struct frame *t = pt_find(pt_kernel_root, va);
+
+		pt_lock(t);
+		pte_t old = gate(&b, t, pt_slot(t, va), va, 0, 0);
+		pt_unlock(t);
+		tlb_batch_frame(&b, pt_child(old));
+	}
+	tlb_batch_finish(&b);
+}
+
+void pt_init(paddr_t root)
+{
+	struct frame *top = frame_of_pa(root);
+
+	/* The boot code's tables stay as they are below; the root gets counts and the tables of KVA_BASE. */
+	pt_kernel_root = top;
+	top->kind = FRAME_TABLE;
+	top->refs = 1;
+	top->level = PT_LEVELS;
+	spin_init(&top->table.lock, RANK_TABLE);
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		pt_live(top) += pt_slots(top)[i] != 0;
+	if (!pt_make(NULL, KVA_BASE))
+		panic("no memory for the first kernel tables");
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the tree of regions of a space: finding, inserting, splitting, merging. Nothing here touches a page
+ * table. See mm/space.h for locks: changers hold the space's lock with seq odd; a fault may look up
+ * without it, on a tree that is being rotated, because region memory is never given to another use while
+ * a CPU looks (objects of one cache, and interrupts are off) and because what it found is validated later.
+ */
+#include "kernel/base/errno.h"
+#include "kernel/base/print.h"
+#include "mm/kmem.h"
+#include "mm/space.h"
+
+static KMEM_CACHE(region_cache, "region", struct region);
+
+static int region_order(const struct region *a, const struct region *b)
+{
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+RB_GENERATE_STATIC(region_tree, region, node, region_order)
+
+struct region *region_at_or_above(struct space *s, vaddr_t va)
+{
+	struct region *r = RB_ROOT(&s->regions), *best = NULL;
+
+	while (r) {
+		if (va < r->end) {
+			best = r;
+			if (va >= r->start)
+				break;
+			r = RB_LEFT(r, node);
+		} else {
+			r = RB_RIGHT(r, node);
+		}
+	}
+	return best;
+}
+
+struct region *region_at(struct space *s, vaddr_t va)
+{
+	struct region *r = READ_ONCE(s->hint);
+
+	if (likely(r && va >= r->start && va < r->end))
+		return r;
+	r = region_at_or_above(s, va);
+	if (!r || va < r->start)
+		return NULL;
+	WRITE_ONCE(s->hint, r);
+	return r;
+}
+
+struct region *region_next(struct region *r)
+{
+	return RB_NEXT(region_tree, &r->space->regions, r);
+}
+
+struct region *region_last(struct space *s)
+{
+	return RB_MAX(region_tree, &s->regions);
+}
+
+struct region *region_prev(struct region *r)
+{
+	return RB_PREV(region_tree, &r->space->regions, r);
+}
+
+struct region *region_alloc(void)
+{
+	return kmem_cache_alloc(&region_cache);
+}
+
+static void link_cache(struct region *r)
+{
+	if (!r->cache)
+		return;
+	spin_lock(&r->cache->map_lock);
+	TAILQ_INSERT_TAIL(&r->cache->regions, r, mapping);
+	spin_unlock(&r->cache->map_lock);
+}
+
+static void unlink_cache(struct region *r)
+{
+	if (!r->cache)
+		return;
+	spin_lock(&r->cache->map_lock);
+	TAILQ_REMOVE(&r->cache->regions, r, mapping);
+	spin_unlock(&r->cache->map_lock);
+}
+
+void region_insert(struct space *s, struct region *r)
+{
+	u64 pages = (r->end - r->start) >> PAGE_SHIFT;
+
+	r->space = s;
+	BUG_ON(RB_INSERT(region_tree, &s->regions, r) != NULL);
+	s->nr_regions++;
+	s->pages += pages;
+	if (r->flags & R_LOCKED)
+		s->locked_pages += pages;
+	link_cache(r);
+}
+
+void region_remove(struct space *s, struct region *r)
+{
+	u64 pages = (r->end - r->start) >> PAGE_SHIFT;
+
+	unlink_cache(r);
+	RB_REMOVE(region_tree, &s->regions, r);
+	if (s->hint == r)
+		WRITE_ONCE(s->hint, NULL);
+	s->nr_regions--;
+	s->pages -= pages;
+	if (r->flags & R_LOCKED)
+		s->locked_pages -= pages;
+}
+
+int region_split(struct space *s, struct region *r, vaddr_t at)
+{
+	if (at <= r->start || at >= r->end)
+		return 0;
+	if (s->nr_regions >= MAX_REGIONS)
+		return -ENOMEM;
+	struct region *upper = region_alloc();
+	if (!upper)
+		return -ENOMEM;
+	u64 pages = (r->end - at) >> PAGE_SHIFT;
+	*upper = *r;
+	upper->start = at;
+	upper->pgoff += (at - r->start) >> PAGE_SHIFT;
+	if (upper->cache)
+		upper->cache->ops->get(upper->cache);
+	region_insert(s, upper);	/* before R shrinks: a truncation must find every page by one of them */
+	r->end = at;
+	s->pages -= pages;
+	if (r->flags & R_LOCKED)
+		s->locked_pages -= pages;
+	return 0;
+}
+
+/* Can B, which begins where A ends, be part of A? */
+static bool mergeable(const struct region *a, const struct region *b)
+{
+	return a && b && a->end == b->start && a->flags == b->flags && a->cache == b->cache &&
+	       !(a->flags & (R_STACK | R_GROWSDOWN)) &&
+	       (!a->cache || a->pgoff + ((a->end - a->start) >> PAGE_SHIFT) == b->pgoff);
+}
+
+/* Lets A swallow B; B goes to *DROPPED, for region_free_list. */
+static void swallow(struct space *s, struct region *a, struct region *b, struct region **dropped)
+{
+	u64 pages = (b->end - b->start) >> PAGE_SHIFT;
+
+	a->end = b->end;		/* first, as in region_split */
+	s->pages += pages;
+	if (a->flags & R_LOCKED)
+		s->locked_pages += pages;
+	region_remove(s, b);
+	b->next_free = *dropped;
+	*dropped = b;
+}
+
+struct region *region_try_merge(struct space *s, struct region *r, struct region **dropped)
+{
+	struct region *before = region_prev(r), *after = region_next(r);
+
+	if (mergeable(r, after))
+		swallow(s, r, after, dropped);
+	if (mergeable(before, r)) {
+		swallow(s, before, r, dropped);
+		r = before;
+	}
+	return r;
+}
+
+void region_free_list(struct region *list)
+{
+	while (list) {
+		struct region *r = list;
+
+		list = r->next_free;
+		if (r->cache)
+			r->cache->ops->put(r->cache);
+		kmem_cache_free(&region_cache, r);
+	}
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: mremap: shrinking, growing in place, moving. Pages move by their entries, none is copied.
+ *
+ * A move makes all destination tables first (which may fail), then moves entries (which cannot). While
+ * entries of a file move, its map_lock is held, so that a truncation finds them at one place or the other.
+ * Lock: the space's.
+ */
+#include "kernel/abi.h"
+#include "kernel/base/errno.h"
+#include "mm/check.h"
+#include "mm/map.h"
+#include "mm/unmap.h"
+#include "mm/vm.h"
+
+struct remap {
+	struct space *space;
+	struct tlb_batch batch;
+	struct region *dropped;
+	vaddr_t old, new;
+	u64 old_len, new_len;
+	unsigned flags;
+};
+
+/* Leaf tables at the destination for every piece of the source. -ENOMEM. */
+static int make_tables(struct remap *m)
+{
+	u64 length = MIN(m->old_len, m->new_len);
+	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
+
+	while (pt_next(&p)) {
+		if (!pt_live(p.table))
+			continue;
+		vaddr_t first = p.va - m->old + m->new, last = first + (p.n - 1) * PAGE_SIZE;
+
+		if (!pt_make(m->space, first) || !pt_make(m->space, last))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void move_tables(struct remap *m)
+{
+	u64 length = MIN(m->old_len, m->new_len);
+	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
+
+	while (pt_next(&p)) {
+		if (!pt_live(p.table))
+			continue;
+		for (unsigned done = 0; done < p.n;) {
+			vaddr_t from = p.va + done * PAGE_SIZE, to = from - m->old + m->new;
+			unsigned n = MIN(p.n - done, PT_ENTRIES - pt_index(to, 1));
+
+			pt_move(&m->batch, p.table, from, pt_find(m->space->root, to), to, n);
+			done += n;
+		}
+	}
+}
+
+/* Tables that were made and got nothing, or lost all. */
+static void drop_empty(struct remap *m, vaddr_t start, u64 length)
+{
+	struct pt_piece p = PT_PIECE(m->space->root, start, start + length);
+
+	while (pt_next(&p))
+		if (!pt_live(p.table))
+			pt_unlink_empty(&m->batch, p.va);
+}
+
+/* Moves the region R, whose first old_len bytes are what is asked for, to m->new. */
+static long move(struct remap *m, struct region *r)
+{
+	struct space *s = m->space;
+	struct region *copy = region_alloc();
+	int err = -ENOMEM;
+
+	if (!copy)
+		return -ENOMEM;
+	if (m->flags & MREMAP_FIXED) {
+		err = unmap_prepare(s, m->new, m->new + m->new_len);
+		if (err)
+			goto fail;
+		unmap_commit(s, &m->batch, m->new, m->new + m->new_len, &m->dropped);
+	}
+	err = unmap_prepare(s, m->old, m->old + m->old_len);
+	if (err)
+		goto fail;
+	r = region_at(s, m->old);
+	err = make_tables(m);
+	if (err) {
+		drop_empty(m, m->new, m->new_len);
+		goto fail;
+	}
+	*copy = *r;
+	copy->start = m->new;
+	copy->end = m->new + m->new_len;
+	copy->pgoff = r->pgoff + ((m->old - r->start) >> PAGE_SHIFT);
+	if (copy->cache)
+		copy->cache->ops->get(copy->cache);
+	region_insert(s, copy);
+	if (r->cache)
+		spin_lock(&r->cache->map_lock);
+	move_tables(m);
+	if (r->cache)
+		spin_unlock(&r->cache->map_lock);
+	if (!(m->flags & MREMAP_DONTUNMAP))
+		unmap_commit(s, &m->batch, m->old, m->old + m->old_len, &m->dropped);
+	drop_empty(m, m->old, m->old_len);
+	region_try_merge(s, copy, &m->dropped);
+	return m->new;
+fail:
+	copy->cache = NULL;
+	copy->next_free = m->dropped;
+	m->dropped = copy;
+	return err;
+}
+
+static long grow(struct remap *m, struct region *r)
+{
+	struct space *s = m->space;
+	u64 more = m->new_len - m->old_len;
+	struct region *next = region_next(r);
+	vaddr_t limit = next ? next->start : USER_END;
+
+	if (!map_within_limits(s, more))
+		return -ENOMEM;
+	if (m->old + m->old_len == r->end && limit - r->end >= more) {
+		r->end += more;
+		s->pages += more >> PAGE_SHIFT;
+		if (r->flags & R_LOCKED)
+			s->locked_pages += more >> PAGE_SHIFT;
+		region_try_merge(s, r, &m->dropped);
+		return m->old;
+	}
+	if (!(m->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	m->new = map_find_room(s, 0, m->new_len);
+	return m->new ? move(m, r) : -ENOMEM;
+}
+
+static long shrink(struct remap *m)
+{
+	vaddr_t from = m->old + m->new_len, to = m->old + m->old_len;
+	int err = unmap_prepare(m->space, from, to);
+
+	if (err)
+		return err;
+	unmap_commit(m->space, &m->batch, from, to, &m->dropped);
+	m->old_len = m->new_len;
+	return m->old;
+}
+
+/* Old length 0: a second mapping of the same shared pages. */
+static long duplicate(struct remap *m, struct region *r)
+{
+	struct region *copy;
+
+	if (!(r->flags & R_SHARED))
+		return -EINVAL;
+	if (!(m->flags & MREMAP_MAYMOVE) || !map_within_limits(m->space, m->new_len))
+		return -ENOMEM;
+	if (m->flags & MREMAP_FIXED) {
+		int err = unmap_prepare(m->space, m->new, m->new + m->new_len);
+
+		if (err)
+			return err;
+	} else if (!(m->new = map_find_room(m->space, m->new, m->new_len))) {
+		return -ENOMEM;
+	}
+	copy = region_alloc();
+	if (!copy)
+		return -ENOMEM;
+	*copy = *r;
+	copy->start = m->new;
+	copy->end = m->new + m->new_len;
+	copy->pgoff += (m->old - r->start) >> PAGE_SHIFT;
+	copy->cache->ops->get(copy->cache);
+	if (m->flags & MREMAP_FIXED)
+		unmap_commit(m->space, &m->batch, m->new, m->new + m->new_len, &m->dropped);
+	region_insert(m->space, copy);
+	region_try_merge(m->space, copy, &m->dropped);
+	return m->new;
+}
+
+static long remap(struct remap *m)
+{
+	struct space *s = m->space;
+	struct region *r = region_at(s, m->old);
+	long at = m->old;
+
+	if (!r)
+		return -EFAULT;
+	if (!m->old_len)
+		return duplicate(m, r);
+	if (m->old_len > r->end - m->old)
+		return -EFAULT;
+	if (m->flags & MREMAP_DONTUNMAP && r->flags & R_SHARED)
+		return -EINVAL;
+	if (m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		if (m->new_len < m->old_len && (at = shrink(m)) < 0)
+			return at;
+		r = region_at(s, m->old);
+		if (!map_within_limits(s, m->flags & MREMAP_DONTUNMAP ? m->new_len : m->new_len - m->old_len))
+			return -ENOMEM;
+		if (!(m->flags & MREMAP_FIXED) && !(m->new = map_find_room(s, m->new, m->new_len)))
+			return -ENOMEM;
+		return move(m, r);
+	}
+	if (m->new_len < m->old_len)
+		return shrink(m);
+	return m->new_len > m->old_len ? grow(m, r) : at;
+}
+
+long vm_remap(struct space *s, vaddr_t old, u64 old_len, u64 new_len, unsigned flags, vaddr_t new_addr)
+{
+	struct remap m = {
+		.space = s, .old = old, .new = new_addr, .flags = flags,
+		.old_len = ALIGN_UP(old_len, PAGE_SIZE), .new_len = ALIGN_UP(new_len, PAGE_SIZE),
+	};
+
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || old & ~PAGE_MASK || !m.new_len)
+		return -EINVAL;
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(flags & MREMAP_MAYMOVE))
+		return -EINVAL;
+	if (flags & MREMAP_DONTUNMAP && m.old_len != m.new_len)
+		return -EINVAL;
+	if (old >= USER_END || m.old_len > USER_END - old)
+		return -EFAULT;
+	if (m.new_len > USER_END)
+		return -EINVAL;
+	if (flags & MREMAP_FIXED) {
+		if (new_addr & ~PAGE_MASK || new_addr >= USER_END || m.new_len > USER_END - new_addr ||
+		    (new_addr < old + m.old_len && old < new_addr + m.new_len))
+			return -EINVAL;
+		if (new_addr < MMAP_MIN_ADDR)
+			return -EPERM;
+	}
+	tlb_batch_begin(&m.batch, s);
+	space_change_begin(s);
+	long result = remap(&m);
+	space_change_end(s);
+	tlb_batch_finish(&m.batch);
+	region_free_list(m.dropped);
+	if (result >= 0 && m.new_len > m.old_len) {
+		struct region *r = region_at(s, result);
+
+		if (r && r->flags & R_LOCKED)
+			vm_populate(s, result, m.new_len, r->flags & R_WRITE);
+	}
+	check_after(s, false);
+	return result;
+}

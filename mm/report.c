@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what can be told of memory. Resident sizes are sums of the counts that each leaf table keeps; table
+ * sizes are tables met on the way: exact by construction, nothing is tracked on the fault path for them.
+ * Locks: the space's, so that regions stay; entries are read as they are.
+ */
+#include "mm/report.h"
+#include "kernel/base/counters.h"
+#include "mm/kmem.h"
+
+/* Calls VISIT for each table below T, T first. */
+static void each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg)
+{
+	visit(t, arg);
+	if (t->level == 1)
+		return;
+	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
+	unsigned left = pt_live(t);
+	for (unsigned i = 0; i < n && left; i++) {
+		pte_t e = READ_ONCE(pt_slots(t)[i]);
+
+		if (!e)
+			continue;
+		left--;
+		each_table(pt_child(e), visit, arg);
+	}
+}
+
+static void add_table(struct frame *t, void *arg)
+{
+	struct space_usage *u = arg;
+
+	u->tables++;
+	if (t->level != 1)
+		return;
+	u->anon += t->table.count[PTE_CLASS_ANON];
+	u->file += t->table.count[PTE_CLASS_FILE];
+	u->shmem += t->table.count[PTE_CLASS_SHMEM];
+}
+
+void space_usage(struct space *s, struct space_usage *u)
+{
+	*u = (struct space_usage){ 0 };
+	spin_lock(&s->lock);
+	u->size = s->pages;
+	u->locked = s->locked_pages;
+	for (struct region *r = region_at_or_above(s, 0); r; r = region_next(r)) {
+		u64 pages = (r->end - r->start) >> PAGE_SHIFT;
+
+		if (r->flags & R_STACK)
+			u->stack += pages;
+		else if (r->flags & R_EXEC && r->cache)
+			u->exec += pages;
+		else if (r->flags & R_WRITE && !(r->flags & R_SHARED))
+			u->data += pages;
+	}
+	each_table(s->root, add_table, u);
+	spin_unlock(&s->lock);
+}
+
+static void region_name(struct space *s, struct region *r, char *buf, size_t size)
+{
+	buf[0] = 0;
+	if (r->cache)
+		r->cache->ops->name(r->cache, buf, size);
+	else if (r->flags & R_STACK)
+		snprintf(buf, size, "[stack]");
+	else if (r->flags & R_HEAP && s->brk > s->brk_start)
+		snprintf(buf, size, "[heap]");
+}
+
+static void maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t)
+{
+	u64 dev = 0, ino = 0;
+	size_t at = t->len;
+
+	if (r->cache)
+		r->cache->ops->identity(r->cache, &dev, &ino);
+	region_name(s, r, name, size);
+	text_printf(t, "%08lx-%08lx %c%c%c%c %08lx %02lx:%02lx %lu ", r->start, r->end, r->flags & R_READ ? 'r' : '-',
+		    r->flags & R_WRITE ? 'w' : '-', r->flags & R_EXEC ? 'x' : '-', r->flags & R_SHARED ? 's' : 'p',
+		    r->cache ? r->pgoff << PAGE_SHIFT : 0, dev >> 8, dev & 0xff, ino);
+	while (name[0] && t->len - at < 73)
+		text_write(t, " ", 1);
+	text_printf(t, "%s\n", name);
+}
+
+struct region_usage { u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, young, anon; };
+
+static void add_entry(struct region_usage *u, pte_t e)
+{
+	struct frame *f = pt_child(e);
+	bool anon = pte_class(e) == PTE_CLASS_ANON;
+	u32 users = MAX(f->refs - (anon ? 0 : 1), 1u);	/* the page cache's own hold is no user */
+
+	u->rss += PAGE_SIZE;
+	u->pss += PAGE_SIZE / users;
+	u->anon += anon ? PAGE_SIZE : 0;
+	u->young += pte_young(e) ? PAGE_SIZE : 0;
+	if (users > 1)
+		*(pte_dirty(e) ? &u->shared_dirty : &u->shared_clean) += PAGE_SIZE;
+	else
+		*(pte_dirty(e) ? &u->private_dirty : &u->private_clean) += PAGE_SIZE;
+}
+
+static void add_region(struct space *s, struct region *r, struct region_usage *u)
+{
+	struct pt_piece p = PT_PIECE(s->root, r->start, r->end);
+
+	while (pt_next(&p)) {
+		spin_lock(&p.table->table.lock);
+		for (unsigned i = 0; i < p.n; i++) {
+			pte_t e = pt_slot(p.table, p.va)[i];
+
+			if (pte_class(e) && pte_class(e) != PTE_CLASS_ZERO)
+				add_entry(u, e);
+		}
+		spin_unlock(&p.table->table.lock);
+	}
+}
+
+static void usage_lines(const struct region_usage *u, u64 locked, struct text *t)
+{
+	text_printf(t,
+		    "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:   %8lu kB\nShared_Dirty:   %8lu kB\n"
+		    "Private_Clean:  %8lu kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n"
+		    "Swap:                  0 kB\nLocked:         %8lu kB\n",
+		    u->rss >> 10, u->pss >> 10, u->shared_clean >> 10, u->shared_dirty >> 10, u->private_clean >> 10,
+		    u->private_dirty >> 10, u->young >> 10, u->anon >> 10, locked >> 10);
+}
+
+#define NAME_SIZE 256
+
+void report_maps(struct space *s, struct text *t)
+{
+	char *name = kmem_alloc(NAME_SIZE);
+
+	if (!name)
+		return;
+	spin_lock(&s->lock);
+	for (struct region *r = region_at_or_above(s, 0); r; r = region_next(r))
+		maps_line(s, r, name, NAME_SIZE, t);
+	spin_unlock(&s->lock);
+	kmem_free(name);
+}
+
+void report_smaps(struct space *s, struct text *t, bool rollup)
+{
+	char *name = kmem_alloc(NAME_SIZE);
+	struct region_usage sum = { 0 };
+	u64 locked = 0;
+
+	if (!name)
+		return;
+	spin_lock(&s->lock);
+	struct region *first = region_at_or_above(s, 0), *last = region_last(s);
+	if (rollup && first)
+		text_printf(t, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", first->start, last->end);
+	for (struct region *r = first; r; r = region_next(r)) {
+		struct region_usage one = { 0 };
+
+		add_region(s, r, rollup ? &sum : &one);
+		locked += r->flags & R_LOCKED ? r->end - r->start : 0;
+		if (rollup)
+			continue;
+		maps_line(s, r, name, NAME_SIZE, t);
+		text_printf(t, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
+			    (r->end - r->start) >> 10);
+		usage_lines(&one, r->flags & R_LOCKED ? one.rss : 0, t);
+		text_printf(t, "VmFlags:%s%s%s%s%s%s%s\n", r->flags & R_READ ? " rd" : "", r->flags & R_WRITE ? " wr" : "",
+			    r->flags & R_EXEC ? " ex" : "", r->flags & R_SHARED ? " sh" : "", r->flags & R_GROWSDOWN ? " gd" : "",
+			    r->flags & R_LOCKED ? " lo" : "", r->flags & R_DONTFORK ? " dc" : "");
+	}
+	spin_unlock(&s->lock);
+	if (rollup)
+		usage_lines(&sum, locked, t);
+	kmem_free(name);
+}
+
+static void table_line(struct frame *table, void *arg)
+{
+	struct text *t = arg;
+	u64 span = pt_span(table->level) * (table->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES);
+
+	text_printf(t, "%*sL%u 0x%012lx-0x%012lx live=%u use=%u %s frame=0x%lx", 2 * (PT_LEVELS - table->level), "", table->level,
+		    table->table.base, table->table.base + span, pt_live(table), table->refs, table->refs > 1 ? "shared" : "own",
+		    frame_number(table));
+	if (table->level == 1)
+		text_printf(t, " anon=%u file=%u shmem=%u zero=%u", table->table.count[PTE_CLASS_ANON],
+			    table->table.count[PTE_CLASS_FILE], table->table.count[PTE_CLASS_SHMEM],
+			    table->table.count[PTE_CLASS_ZERO]);
+	text_write(t, "\n", 1);
+}
+
+void report_pagetable(struct space *s, struct text *t)
+{
+	spin_lock(&s->lock);
+	each_table(s->root, table_line, t);
+	spin_unlock(&s->lock);
+}
+
+static void rights_text(pte_t e, bool leaf, struct text *t)
+{
+	text_printf(t, "%s%s%s%s%s%s\n", pte_barred(e) ? " barred" : " P", pte_writable(e) ? " W" : "", pte_user(e) ? " U" : "",
+		    pte_young(e) ? " A" : "", leaf && pte_dirty(e) ? " D" : "", leaf && !pte_exec(e) ? " NX" : "");
+}
+
+void report_ptwalk(struct space *s, vaddr_t va, struct text *t)
+{
+	static const char *const class_names[] = { "kernel", "anon", "file", "shmem", "zero" };
+
+	if (va >= USER_END) {
+		text_printf(t, "0x%lx is not a user address\n", va);
+		return;
+	}
+	spin_lock(&s->lock);
+	for (struct frame *table = s->root;; ) {
+		pte_t e = READ_ONCE(*pt_slot(table, va));
+		struct frame *f = pt_child(e);
+
+		text_printf(t, "%*sL%u[%u] 0x%lx ", 2 * (PT_LEVELS - table->level), "", table->level, pt_index(va, table->level),
+			    ALIGN_DOWN(va, pt_span(table->level)));
+		if (!e) {
+			text_printf(t, "empty\n");
+			break;
+		}
+		if (table->level == 1) {
+			text_printf(t, "page frame=0x%lx %s refs=%u", frame_number(f), class_names[pte_class(e)], f->refs);
+			rights_text(e, true, t);
+			break;
+		}
+		text_printf(t, "table frame=0x%lx use=%u live=%u %s", frame_number(f), f->refs, pt_live(f),
+			    f->refs > 1 ? "shared" : "own");
+		rights_text(e, false, t);
+		table = f;
+	}
+	spin_unlock(&s->lock);
+}
+
+void report_pagemap(struct space *s, vaddr_t va, unsigned count, u64 *out)
+{
+	spin_lock(&s->lock);
+	for (unsigned i = 0; i < count; i++, va += PAGE_SIZE) {
+		struct frame *t = va < USER_END ? pt_find(s->root, va) : NULL;
+		pte_t e = t ? READ_ONCE(*pt_slot(t, va)) : 0;
+		bool file = pte_class(e) == PTE_CLASS_FILE || pte_class(e) == PTE_CLASS_SHMEM;
+		bool sole = pte_class(e) == PTE_CLASS_ANON && pt_child(e)->refs == 1;
+
+		out[i] = pte_class(e) ? 1UL << 63 | (u64)file << 61 | (u64)sole << 56 | frame_number(pt_child(e)) : 0;
+	}
+	spin_unlock(&s->lock);
+}
+
+void memory_usage(struct memory_usage *m)
+{
+	kmem_drain();
+	*m = (struct memory_usage){
+		.total = frame_nr_total(), .free = frame_nr_free(), .anon = frame_nr_kind(FRAME_ANON),
+		.file = pcache_total_pages(false), .shmem = pcache_total_pages(true), .tables = frame_nr_kind(FRAME_TABLE),
+		.slab = frame_nr_kind(FRAME_SLAB), .kernel = frame_nr_kind(FRAME_KERNEL),
+	};
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the birth and end of address spaces, and the bracket around every change of regions.
+ * See mm/space.h for the invariants and locks; fork is mm/fork.c's.
+ */
+#include "mm/space.h"
+#include "kernel/base/tunables.h"
+#include "mm/check.h"
+#include "mm/kmem.h"
+#include "mm/vm.h"
+
+static KMEM_CACHE(space_cache, "space", struct space);
+
+/* What lies above is left for the stack and its guard. */
+#define DEFAULT_MMAP_TOP (USER_END - GiB(1))
+
+struct space *space_create(void)
+{
+	struct space *s = kmem_cache_alloc(&space_cache);
+
+	if (!s)
+		return NULL;
+	s->root = pt_root_alloc();
+	if (!s->root) {
+		kmem_cache_free(&space_cache, s);
+		return NULL;
+	}
+	s->refs = 1;
+	spin_init(&s->lock, RANK_SPACE);
+	RB_INIT(&s->regions);
+	s->mmap_top = DEFAULT_MMAP_TOP;
+	s->limit_as = s->limit_data = ~0UL;
+	s->limit_stack = MiB(8);
+	return s;
+}
+
+void space_change_begin(struct space *s)
+{
+	spin_lock(&s->lock);
+	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void space_change_end(struct space *s)
+{
+	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_RELEASE);
+	spin_unlock(&s->lock);
+}
+
+/* Every table of the user half, whatever pt_reclaim says; no CPU has the space loaded. */
+static void drop_tables(struct space *s)
+{
+	struct pt_piece p = PT_PIECE(s->root, 0, USER_END);
+	struct tlb_batch b;
+
+	tlb_batch_begin(&b, s);
+	while (pt_next(&p)) {
+		pt_lock(p.table);
+		pt_clear(&b, p.table, p.va, p.n);
+		pt_unlock(p.table);
+		pt_unlink_empty(&b, p.va);
+	}
+	tlb_batch_finish(&b);
+}
+
+void space_put(struct space *s)
+{
+	struct region *r, *dropped = NULL;
+
+	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	if (unlikely(tune.debug_check))
+		check_space(s);
+	drop_tables(s);
+	space_change_begin(s);
+	while ((r = RB_ROOT(&s->regions)) != NULL) {
+		region_remove(s, r);
+		r->next_free = dropped;
+		dropped = r;
+	}
+	space_change_end(s);
+	region_free_list(dropped);
+	pt_root_free(s->root);
+	kmem_cache_free(&space_cache, s);
+}
+

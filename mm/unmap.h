@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns: unmapping as a step of other verbs (map, remap, brk), in the bracket that the caller has begun. */
+#pragma once
+#include "mm/space.h"
+
+/* Splits regions at START and END. -ENOMEM: no region is lost, and nothing is unmapped. */
+int unmap_prepare(struct space *s, vaddr_t start, vaddr_t end);
+
+/* Removes the regions and pages of [start, end), at whose edges regions are split; cannot fail. The regions go
+ * to *DROPPED, the pages to B; the caller finishes B and frees the list, in this order, after the bracket. */
+void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct region **dropped);

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns: see kit.h. */
+#include "kit.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "mm/kmem.h"
+
+static u64 free_before;
+
+int kit_group_setup(void **state)
+{
+	(void)state;
+	fake_start(64);
+	return 0;
+}
+
+u64 kit_free_frames(void)
+{
+	u32 self = fake_cpu;
+
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
+		fake_cpu_set(cpu);
+		tlb_switch_space(NULL);
+		kmem_drain();
+		frame_drain();
+	}
+	fake_cpu_set(self);
+	return frame_nr_free();
+}
+
+int kit_test_setup(void **state)
+{
+	(void)state;
+	fake_cpu_set(0);
+	free_before = kit_free_frames();
+	return 0;
+}
+
+int kit_test_teardown(void **state)
+{
+	(void)state;
+	kit_fail_none();
+	fake_cpu_set(0);
+	u64 now = kit_free_frames();
+	check_frames();
+	if (now == free_before)
+		return 0;
+	fprintf(stderr, "%ld frames lost\n", (long)(free_before - now));
+	for (unsigned kind = FRAME_KERNEL; kind < NR_FRAME_KINDS; kind++)
+		fprintf(stderr, "  kind %u: %lu in use\n", kind, frame_nr_kind(kind));
+	return -1;
+}
+
+void kit_check(struct space *s)
+{
+	check_space(s);
+	check_frames();
+}
+
+long kit_try_anon(struct space *s, vaddr_t addr, u64 pages, u32 flags)
+{
+	struct pcache *shared = flags & R_SHARED ? shm_create(PAGES(pages)) : NULL;
+	struct vm_map_args a = {
+		.addr = addr, .length = PAGES(pages), .flags = flags | R_MAY_WRITE, .fixed = addr != 0, .cache = shared,
+	};
+
+	if (flags & R_SHARED && !shared)
+		return -ENOMEM;
+	long r = vm_map(s, &a);
+	if (shared)
+		shared->ops->put(shared);
+	return r;
+}
+
+vaddr_t kit_anon(struct space *s, vaddr_t addr, u64 pages, u32 flags)
+{
+	long r = kit_try_anon(s, addr, pages, flags);
+
+	if (IS_ERR_VALUE(r))
+		fail_msg("vm_map: %ld", r);
+	return (vaddr_t)r;
+}
+
+u64 kit_file_word(u64 page, u64 word)
+{
+	return (page + 1) * 0x9e3779b97f4a7c15UL + word;
+}
+
+static void file_get(struct pcache *c)
+{
+	__atomic_fetch_add(&container_of(c, struct kit_file, cache)->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void file_put(struct pcache *c)
+{
+	__atomic_fetch_sub(&container_of(c, struct kit_file, cache)->refs, 1, __ATOMIC_ACQ_REL);
+}
+
+static int file_read(struct pcache *c, u64 index, struct frame *f)
+{
+	struct kit_file *file = container_of(c, struct kit_file, cache);
+	u64 *word = frame_ptr(f);
+
+	__atomic_fetch_add(&file->reads, 1, __ATOMIC_RELAXED);
+	if (file->broken)
+		return -EIO;
+	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+		word[i] = kit_file_word(index, i);
+	return 0;
+}
+
+static void file_name(struct pcache *c, char *buf, size_t size)
+{
+	(void)c;
+	snprintf(buf, size, "/kit/file");
+}
+
+static void file_identity(struct pcache *c, u64 *dev, u64 *ino)
+{
+	(void)c;
+	*dev = 7;
+	*ino = 42;
+}
+
+struct kit_file *kit_file(u64 pages, bool shmem)
+{
+	static const struct pcache_ops with_read = {
+		.get = file_get, .put = file_put, .read = file_read, .name = file_name, .identity = file_identity,
+	};
+	static const struct pcache_ops without = {
+		.get = file_get, .put = file_put, .name = file_name, .identity = file_identity,
+	};
+	struct kit_file *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->refs = 1;
+	pcache_init(&f->cache, shmem ? &without : &with_read, shmem);
+	pcache_resize(&f->cache, PAGES(pages));
+	return f;
+}
+
+void kit_file_close(struct kit_file *f)
+{
+	assert_int_equal(f->refs, 1);
+	pcache_destroy(&f->cache);
+	free(f);
+}
+
+vaddr_t kit_map_file(struct space *s, struct kit_file *f, vaddr_t addr, u64 pgoff, u64 pages, u32 flags)
+{
+	struct vm_map_args a = {
+		.addr = addr, .length = PAGES(pages), .flags = flags | R_MAY_WRITE, .fixed = addr != 0,
+		.cache = &f->cache, .pgoff = pgoff,
+	};
+	long r = vm_map(s, &a);
+
+	if (IS_ERR_VALUE(r))
+		fail_msg("vm_map of a file: %ld", r);
+	return (vaddr_t)r;
+}
+
+void kit_store(struct space *s, vaddr_t va, u64 value)
+{
+	enum fault_result r = fake_store(s, va, value);
+
+	if (r != FAULT_OK)
+		fail_msg("store to %#lx: fault_result %d", va, r);
+}
+
+u64 kit_load(struct space *s, vaddr_t va)
+{
+	u64 value = 0;
+	enum fault_result r = fake_load(s, va, &value);
+
+	if (r != FAULT_OK)
+		fail_msg("load from %#lx: fault_result %d", va, r);
+	return value;
+}
+
+struct space_usage kit_usage(struct space *s)
+{
+	struct space_usage u;
+
+	memset(&u, 0xff, sizeof(u));
+	space_usage(s, &u);
+	return u;
+}
+
+/* A change of either number starts the count of allocations again (mm/frame.c). */
+static void arm(u32 after, u32 every)
+{
+	tune.fail_alloc = 1000000000;
+	tune.fail_alloc_after = 999999999;
+	alloc_should_fail();
+	tune.fail_alloc = every;
+	tune.fail_alloc_after = after;
+}
+
+void kit_fail_nth(u32 n)
+{
+	arm(0, n);
+}
+
+void kit_fail_from(u32 n)
+{
+	arm(n - 1, 1);
+}
+
+void kit_fail_none(void)
+{
+	tune.fail_alloc = 0;
+	tune.fail_alloc_after = 0;
+}
+
+struct space *kit_space(void)
+{
+	struct space *s = space_create();
+
+	assert_non_null(s);
+	return s;
+}
+
+void kit_space_end(struct space *s)
+{
+	u32 self = fake_cpu;
+
+	kit_check(s);
+	for (u32 cpu = 0; cpu < MAX_CPUS; cpu++)
+		if (s->refs == 1 && s->cpus >> cpu & 1) {
+			fake_cpu_set(cpu);
+			tlb_switch_space(NULL);
+		}
+	fake_cpu_set(self);
+	space_put(s);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of the C library that cppcheck defines by itself and the kernel defines anew. */
+#undef SIGABRT
+#undef SIGFPE
+#undef SIGILL
+#undef SIGINT
+#undef SIGKILL
+#undef SIGSEGV
+#undef SIGTERM
