@@ -133,7 +133,7 @@ long vm_advise(struct space *s, vaddr_t addr, u64 length, int number)
 	vaddr_t end = ALIGN_UP(addr + length, PAGE_SIZE);
 	long err;
 
-	if (addr & ~PAGE_MASK || end < addr)
+	if (addr & ~PAGE_MASK || end < addr || (length && end == addr))
 		return -EINVAL;
 	if (!a && number != MADV_POPULATE_READ && number != MADV_POPULATE_WRITE && number != MADV_REMOVE)
 		return -EINVAL;

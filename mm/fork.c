@@ -18,7 +18,7 @@ static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *
 	struct pt_piece p = PT_PIECE(parent->root, r->start, r->end);
 
 	while (pt_next(&p)) {
-		if (!p.table->table.count[PTE_CLASS_ANON])
+		if (!READ_ONCE(p.table->table.count[PTE_CLASS_ANON]))
 			continue;
 		struct frame *to = pt_make(child, p.va);
 

@@ -32,8 +32,10 @@ static void enlist(struct kmem_cache *c)
 {
 	spin_lock(&all_lock);
 	for (unsigned i = 0; i < ARRAY_SIZE(all_caches) && all_caches[i] != c; i++)
-		if (!all_caches[i])
+		if (!all_caches[i]) {
 			all_caches[i] = c;
+			break;
+		}
 	spin_unlock(&all_lock);
 }
 

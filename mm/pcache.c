@@ -177,7 +177,7 @@ unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **o
  * The list is linked through doomed.next, which leaves cached.cache and cached.index readable. */
 static unsigned cut(struct pcache *c, void **slot, unsigned h, u64 base, u64 first, u64 last, struct frame **list)
 {
-	if (!*slot)
+	if (!*slot || (h == 0 && (base < first || base > last)))
 		return 0;
 	if (h == 0) {
 		struct frame *f = *slot;

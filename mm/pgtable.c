@@ -27,6 +27,8 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 	pte_t old = *slot;
 
 	if (old == 0) {
+		if (new == 0)
+			return 0;
 		__atomic_store_n(slot, new, __ATOMIC_RELEASE);
 		count(pt_set);
 		pt_live(t)++;

@@ -29,8 +29,6 @@ static int make_tables(struct remap *m)
 	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
 
 	while (pt_next(&p)) {
-		if (!pt_live(p.table))
-			continue;
 		vaddr_t first = p.va - m->old + m->new, last = first + (p.n - 1) * PAGE_SIZE;
 
 		if (!pt_make(m->space, first) || !pt_make(m->space, last))
@@ -44,17 +42,17 @@ static void move_tables(struct remap *m)
 	u64 length = MIN(m->old_len, m->new_len);
 	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
 
-	while (pt_next(&p)) {
-		if (!pt_live(p.table))
-			continue;
+	while (pt_next(&p))
 		for (unsigned done = 0; done < p.n;) {
 			vaddr_t from = p.va + done * PAGE_SIZE, to = from - m->old + m->new;
 			unsigned n = MIN(p.n - done, PT_ENTRIES - pt_index(to, 1));
+			/* There unless a truncation emptied it just now, or a late fault left an empty source. */
+			struct frame *table = pt_make(m->space, to);
 
-			pt_move(&m->batch, p.table, from, pt_find(m->space->root, to), to, n);
+			if (table)
+				pt_move(&m->batch, p.table, from, table, to, n);
 			done += n;
 		}
-	}
 }
 
 /* Tables that were made and got nothing, or lost all. */
@@ -63,8 +61,7 @@ static void drop_empty(struct remap *m, vaddr_t start, u64 length)
 	struct pt_piece p = PT_PIECE(m->space->root, start, start + length);
 
 	while (pt_next(&p))
-		if (!pt_live(p.table))
-			pt_unlink_empty(&m->batch, p.va);
+		pt_unlink_empty(&m->batch, p.va);
 }
 
 /* Moves the region R, whose first old_len bytes are what is asked for, to m->new. */
@@ -106,6 +103,7 @@ static long move(struct remap *m, struct region *r)
 	if (!(m->flags & MREMAP_DONTUNMAP))
 		unmap_commit(s, &m->batch, m->old, m->old + m->old_len, &m->dropped);
 	drop_empty(m, m->old, m->old_len);
+	drop_empty(m, m->new, m->new_len);
 	region_try_merge(s, copy, &m->dropped);
 	return m->new;
 fail:
@@ -192,6 +190,8 @@ static long remap(struct remap *m)
 		return -EFAULT;
 	if (!m->old_len)
 		return duplicate(m, r);
+	if (m->new_len < m->old_len && !(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+		return shrink(m);	/* whatever lies there */
 	if (m->old_len > r->end - m->old)
 		return -EFAULT;
 	if (m->flags & MREMAP_DONTUNMAP && r->flags & R_SHARED)
@@ -206,8 +206,6 @@ static long remap(struct remap *m)
 			return -ENOMEM;
 		return move(m, r);
 	}
-	if (m->new_len < m->old_len)
-		return shrink(m);
 	return m->new_len > m->old_len ? grow(m, r) : at;
 }
 
