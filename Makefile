@@ -89,7 +89,8 @@ UFLAGS = -std=gnu17 -static -O2 -g -I. -pthread -MMD -MP $(WARN)
 # HOST_NOT what it leaves out.
 HTEST := $(patsubst tests/host/%.c,%,$(wildcard tests/host/*_test.c))
 HRACE := $(filter %_race_test,$(HTEST))
-HOST_SRC := $(wildcard mm/*.c tests/host/fake/*.c)
+HOST_SRC := $(wildcard mm/*.c tests/host/fake/*.c) \
+	kernel/base/counters.c kernel/base/tunables.c kernel/base/text.c
 -include tests/host/sources.mk
 HOST_SRC := $(filter-out $(HOST_NOT),$(HOST_SRC))
 HFLAGS = -std=gnu17 -O1 -g -Itests/host/fake -I. -DQUIRE_HOST -fno-omit-frame-pointer \

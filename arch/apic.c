@@ -2,12 +2,13 @@
 /*
  * Owns: interrupt controllers: this CPU's local APIC with its timer, the I/O APICs, and the legacy 8259
  * pair, which serves only where there is no MADT (then in automatic end-of-interrupt mode, so that
- * irq_ack is the local APIC's alone). All lines are masked until irq_enable. The registers lie, uncached,
+ * irq_ack is the local APIC's alone). All lines are masked until irq_attach. The registers lie, uncached,
  * in the direct map (boot/map.c).
  */
 #include "arch/cpu.h"
 #include "arch/platform.h"
 #include "arch/trap.h"
+#include "kernel/base/print.h"
 
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
 enum { APIC_BASE_X2 = 1 << 10, APIC_BASE_ON = 1 << 11 };
@@ -17,7 +18,10 @@ enum { LAPIC_ID = 0x20, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0, LAPIC_SPURIOUS = 0xf
 enum { LVT_NMI = 4 << 8, LVT_EXTINT = 7 << 8, LVT_MASKED = 1 << 16, LVT_DEADLINE = 2 << 17, DIVIDE_BY_16 = 3 };
 enum { PIC1 = 0x20, PIC2 = 0xa0 };
 
+#define NR_LINES 16
+
 static volatile u8 *lapic;
+static struct { void (*fn)(void *arg); void *arg; } handlers[NR_LINES];	/* set at boot */
 
 static u32 lapic_read(u32 reg)
 {
@@ -104,7 +108,8 @@ const char *apic_init(void)
 	return NULL;
 }
 
-void irq_enable(unsigned line)
+/* Routes LINE to this CPU and lets it through. */
+static void unmask(unsigned line)
 {
 	u32 gsi = platform.line[line].gsi;
 
@@ -119,10 +124,28 @@ void irq_enable(unsigned line)
 
 		if (gsi < base || gsi - base >= lines)
 			continue;
-		ioapic_write(i, 0x11 + 2 * (gsi - base), lapic_read(LAPIC_ID));	/* to this CPU */
+		ioapic_write(i, 0x11 + 2 * (gsi - base), lapic_read(LAPIC_ID));
 		ioapic_write(i, 0x10 + 2 * (gsi - base), (IRQ_BASE + line) | (platform.line[line].low ? 1 << 13 : 0) |
 							 (platform.line[line].level ? 1 << 15 : 0));
 	}
+}
+
+void irq_attach(unsigned line, void (*fn)(void *arg), void *arg)
+{
+	handlers[line].fn = fn;
+	handlers[line].arg = arg;
+	unmask(line);
+}
+
+void arch_interrupt(struct trapframe *f __unused, unsigned vector)
+{
+	unsigned line = vector - IRQ_BASE;
+
+	irq_ack();
+	if (line < NR_LINES && handlers[line].fn)
+		handlers[line].fn(handlers[line].arg);
+	else if (vector != IRQ_IPI_RESCHED)	/* its arrival is all it says */
+		printk(LOG_WARN, "unexpected interrupt, vector %u", vector);
 }
 
 void irq_ack(void)
@@ -141,7 +164,7 @@ u32 apic_timer_end(void)
 	u32 left = lapic_read(LAPIC_LEFT);
 
 	lapic_write(LAPIC_COUNT, 0);
-	lapic_write(LAPIC_TIMER, IRQ_TIMER);
+	lapic_write(LAPIC_TIMER, IRQ_TIMER | (cpu_features.tsc_deadline ? LVT_DEADLINE : 0));
 	return ~0U - left;
 }
 

@@ -10,7 +10,7 @@
 #include "kernel/base/print.h"
 
 enum { PIT_HZ = 1193182, PIT_COMMAND = 0x43, PIT_CHANNEL2 = 0x42, PIT_GATE = 0x61, CMOS = 0x70 };
-enum { PIT_TICKS = PIT_HZ / 100, MEASURES = 3 };
+enum { PIT_TICKS = PIT_HZ / 500, MEASURES = 3 };
 
 static u64 tsc_start, tsc_khz;
 static u64 ns_per_tsc;		/* times 2^32 */
@@ -68,8 +68,9 @@ static bool measure(u64 *tsc, u64 *apic)
 	apic_timer_begin();
 	outb(PIT_CHANNEL2, PIT_TICKS >> 8);
 	begin = rdtsc();
-	while (!(inb(PIT_GATE) & 0x20) && ++polls < 100000000)
-		;
+	while (!(inb(PIT_GATE) & 0x20) && ++polls < 1000000)
+		for (u64 i = 0; i < 100; i++)	/* ports are slow where instructions are counted */
+			barrier();
 	*tsc = rdtsc() - begin;
 	*apic = apic_timer_end();
 	outb(PIT_GATE, gate);
@@ -149,7 +150,7 @@ void clock_init(void)
 	tsc_khz = round_rate(tsc * PIT_HZ / PIT_TICKS / 1000, 100000);
 	apic_khz = round_rate(apic * PIT_HZ / PIT_TICKS / 1000, 12500);
 	ns_per_tsc = (1000000UL << 32) / tsc_khz;
-	tsc_per_ns = (u64)(((unsigned __int128)tsc_khz << 32) / 1000000);
-	timer_per_ns = (u64)(((unsigned __int128)apic_khz << 32) / 1000000);
+	tsc_per_ns = (tsc_khz << 32) / 1000000;
+	timer_per_ns = (apic_khz << 32) / 1000000;
 	boot_epoch = read_date() - clock_ns() / 1000000000;
 }

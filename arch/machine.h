@@ -35,8 +35,9 @@ void timer_arm(u64 deadline_ns);
 /* Entropy from the CPU if it has any, else from time: for the seed of the random generator. */
 u64 arch_random_seed(void);
 
-/* Interrupt controller. irq_enable routes legacy IRQ line N (0..15) to vector IRQ_BASE + N on CPU 0. */
-void irq_enable(unsigned line);
+/* Interrupt controller. Legacy line N (0..15) arrives as vector IRQ_BASE + N on the boot CPU and calls FN(ARG) from
+ * now on; it is acknowledged before. */
+void irq_attach(unsigned line, void (*fn)(void *arg), void *arg);
 void irq_ack(void);
 void ipi_resched(u32 cpu);
 

@@ -24,6 +24,9 @@ extern struct platform platform;
 enum { STACK_BOOT, IST_NMI, IST_DF, IST_MC, IST_DB, NR_GUARDED_STACKS };
 extern u8 guarded_stacks[NR_GUARDED_STACKS][GUARDED_STACK];
 
+/* What panics and ^P say of the running thread: set by kernel/main.c. NULL: nothing yet. */
+extern void (*panic_describe)(char *buf, size_t size);
+
 /* Descriptor tables and trap stubs of the boot CPU; nothing may fault before. */
 void traps_init(void);
 /* CR0, CR4, EFER, FPU, system-call entry, the user-access instructions: from what the CPU has. Before
@@ -33,10 +36,12 @@ void cpu_init(void);
 const char *apic_init(void);
 /* The clock and this CPU's timer, calibrated. */
 void clock_init(void);
-/* Ticks per second of this CPU's timer are found by counting for as long as the TSC is watched. */
+/* This CPU's timer counts down from all ones between begin and end, which returns how far it came; start
+ * has it interrupt after TICKS (0: never), deadline when the TSC reaches a value (0: never). */
 void apic_timer_begin(void);
-u32 apic_timer_end(void);		/* ticks since begin */
-void apic_timer_set_khz(u64 khz);
+u32 apic_timer_end(void);
+void apic_timer_start(u32 ticks);
+void apic_timer_deadline(u64 tsc);
 
 /* The CPU features that arch/ decides by. */
 struct cpu_features {

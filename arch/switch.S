@@ -16,7 +16,7 @@
 
 	.text
 	.balign 64
-	.globl context_switch
+	.globl context_switch, save_site, load_site
 context_switch:
 	push	%rbp
 	push	%rbx

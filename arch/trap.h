@@ -34,6 +34,10 @@ static inline bool trap_from_user(const struct trapframe *f)
 void trap_exception(struct trapframe *f, unsigned vector);
 void trap_interrupt(struct trapframe *f, unsigned vector);
 
+/* Serves and acknowledges VECTOR, which is neither the timer's nor spurious: a legacy line's handler
+ * (irq_attach), a request of another CPU. In arch/apic.c; trap_interrupt hands on to it. */
+void arch_interrupt(struct trapframe *f, unsigned vector);
+
 /* System call: implemented by kernel/syscall.c; the result goes to f->rax there. */
 void trap_syscall(struct trapframe *f);
 

@@ -33,7 +33,7 @@
 	add	%rdx, %rcx
 	btc	$47, %rcx
 	test	%rcx, %rcx
-	jz	1f
+	jz	1b
 9:	ret
 .endm
 

@@ -10,7 +10,7 @@
 
 #define PVH_MAGIC 0x336ec578
 #define MULTIBOOT2_MAGIC 0x36d76289
-#define MOST_ENTRIES 512
+#define MOST_ENTRIES 512U
 
 struct pvh_info {
 	u32 magic, version, flags, nr_modules;

@@ -44,6 +44,9 @@ boot_multiboot2:
 	push	%eax
 	push	$0
 	push	%ebx
+	mov	$0x3fa, %edx			/* FIFO on now: input that follows the first word is kept */
+	mov	$7, %eax
+	out	%al, %dx
 	mov	$PHYS(hello), %esi
 	mov	$0x3f8, %edx
 	call	say

@@ -44,7 +44,7 @@ void mutex_lock(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
-	__atomic_exchange_n(&m->owner, NULL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&m->owner, NULL, __ATOMIC_SEQ_CST);
 	if (unlikely(!TAILQ_EMPTY(&m->waiters.waiters)))
 		waitq_wake_one(&m->waiters);
 }

@@ -107,6 +107,13 @@ void thread_unlink(struct thread *t)
 	nr_threads--;
 }
 
+void thread_renumber(struct thread *t, pid_t tid)
+{
+	LIST_REMOVE(t, by_tid);
+	t->tid = tid;
+	LIST_INSERT_HEAD(&by_tid[(u32)tid % BUCKETS], t, by_tid);
+}
+
 void process_link(struct process *p, struct process *parent)
 {
 	p->parent = parent;

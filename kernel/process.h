@@ -96,6 +96,7 @@ struct process {
 	struct waitq child_wait;	/* of parents: a child changed */
 	struct waitq thread_wait;	/* of an exec: the other threads end */
 	int exit_code;			/* as wait4 reports it; of a stopped one too */
+	int leader_exit_code;		/* of its first thread, which counts if there was no group_exit */
 	bool zombie, stopped, continued, stop_reported, group_exit, did_exec, dumpable;
 	bool subreaper;			/* gets the orphans among its descendants */
 	struct thread *exec_thread;	/* has told the others to end (process_lock) */

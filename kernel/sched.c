@@ -16,7 +16,7 @@
 #include "kernel/thread.h"
 #include "mm/tlb.h"
 
-#define SLICE_NS 4000000UL
+
 
 struct runqueue {
 	struct spinlock lock;
@@ -50,7 +50,7 @@ static void switch_to(struct runqueue *rq, struct thread *prev, struct thread *n
 
 	prev->user_ns += now - prev->run_start;
 	next->run_start = now;
-	next->slice_end = now + SLICE_NS;
+	next->slice_end = now + SCHED_SLICE_NS;
 	next->state = THREAD_RUNNING;
 	if (rq->nr_ready)
 		timer_need(next->slice_end);
@@ -112,7 +112,7 @@ static void enqueue(struct thread *t)
 	if (t->cpu != this_cpu(cpu_number)) {
 		ipi_resched(t->cpu);
 	} else if (current != this_cpu_ptr(idle_thread)) {
-		current->slice_end = clock_ns() + SLICE_NS;
+		current->slice_end = clock_ns() + SCHED_SLICE_NS;
 		timer_need(current->slice_end);
 	}
 }

@@ -10,7 +10,7 @@
 #include "arch/user.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/string.h"
-#include "kernel/process.h"
+#include "kernel/job.h"
 #include "mm/kmem.h"
 
 #define RLIMIT_SIGPENDING 11
@@ -29,6 +29,7 @@ struct signal_process *signal_process_create(void)
 	spin_init(&s->lock, RANK_SIGNAL);
 	TAILQ_INIT(&s->pending.queue);
 	LIST_INIT(&s->timers);
+	mutex_init(&s->timer_mutex);
 	return s;
 }
 
@@ -168,6 +169,7 @@ static void send_stop_or_continue(struct process *p, int signo)
 		return;
 	p->stopped = false;
 	p->continued = true;
+	job_count_stopped(-1);
 	TAILQ_FOREACH(t, &p->threads, sibling)
 		thread_continue(t);
 	notify_parent(p, CLD_CONTINUED, SIGCONT);
@@ -265,6 +267,7 @@ void signal_stop(struct process *p, int signo)
 	struct thread *t;
 
 	p->stopped = true;
+	job_count_stopped(1);
 	p->continued = p->stop_reported = false;
 	p->exit_code = signo << 8 | 0x7f;
 	TAILQ_FOREACH(t, &p->threads, sibling)
@@ -431,7 +434,5 @@ int signal_dequeue(struct thread *t, sigset_t_ set, struct siginfo *info)
 	}
 	if (SIGBIT(signo) & SIG_STOPS)
 		s->stop_dequeued = true;
-	if (signo == SIGALRM || info->code == SI_TIMER)
-		itimer_dequeued(t->process, info);
 	return signo;
 }

@@ -69,7 +69,7 @@ struct signal_thread {
 	vaddr_t alt_sp; u64 alt_size; u32 alt_flags;
 };
 
-/* ITIMER_VIRTUAL and ITIMER_PROF, in ns of CPU time used; expires 0: off. kernel/sys_itimer.c */
+/* ITIMER_VIRTUAL and ITIMER_PROF, in ns of CPU time used; expires 0: off (process_lock). kernel/sys_itimer.c */
 struct cpu_itimer { u64 expires, interval; };
 LIST_HEAD(posix_timer_list, posix_timer);
 
@@ -83,7 +83,8 @@ struct signal_process {
 	struct cpu_itimer cpu_itimer[2];
 	struct timer cpu_timer;		/* when to look at these */
 	struct process *cpu_timer_owner;
-	struct posix_timer_list timers;
+	struct mutex timer_mutex;	/* who sets timers; taken first */
+	struct posix_timer_list timers;	/* timer_mutex */
 	int next_timer_id;
 };
 
@@ -140,7 +141,7 @@ void signal_stop(struct process *p, int signo);
 void signal_bad_frame(int signo);
 /* Pushes the handler's frame. False: it cannot be written. kernel/signal_frame.c */
 bool signal_frame_push(struct trapframe *f, const struct siginfo *info, const struct sigaction_ *act, sigset_t_ mask);
-/* Timers: at a dequeue (under s->lock), at exec and at the last put. kernel/sys_itimer.c */
-void itimer_dequeued(struct process *p, struct siginfo *info);
+/* Timers: a signal that may be a timer's was dequeued; exec; the last put. No lock. kernel/sys_itimer.c */
+void itimer_dequeued(struct siginfo *info);
 void itimer_exec(struct signal_process *s);
 void itimer_destroy(struct signal_process *s);

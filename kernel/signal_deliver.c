@@ -120,6 +120,8 @@ static int take(struct siginfo *info, struct sigaction_ *act, bool *forced)
 			s->action[signo - 1].handler = SIG_DFL;
 	}
 	spin_unlock(&s->lock);
+	if (signo == SIGALRM || (signo && info->code == SI_TIMER))
+		itimer_dequeued(info);
 	return signo;
 }
 

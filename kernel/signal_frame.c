@@ -82,7 +82,9 @@ static size_t fpu_image_size(void)
 static bool fpu_push(u64 to)
 {
 	struct context *c = &current->context;
-	struct fx_software sw = { .magic1 = MAGIC1, .extended_size = (u32)fpu_image_size(), .xstate_size = (u32)fpu_size };
+	struct fx_software sw = {
+		.magic1 = MAGIC1, .extended_size = (u32)fpu_image_size(), .xstate_size = (u32)fpu_size,
+	};
 	u32 magic2 = MAGIC2;
 
 	fpu_save(c);
@@ -249,7 +251,8 @@ long sys_rt_sigreturn(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 
 	struct ucontext uc;
 	const struct mcontext *mc = &uc.mc;
 
-	if (user_get(&uc, f->rsp - 8 + offsetof(struct sigframe, uc)) || mc->rip >= USER_LIMIT || !fpu_pop(mc->fpstate)) {
+	if (user_get(&uc, f->rsp - 8 + offsetof(struct sigframe, uc)) || mc->rip >= USER_LIMIT ||
+	    !fpu_pop(mc->fpstate)) {
 		signal_bad_frame(0);
 		return 0;
 	}

@@ -106,6 +106,8 @@ static int dequeue(sigset_t_ set, struct siginfo *info)
 	spin_lock(&s->lock);
 	signo = signal_dequeue(current, set, info);
 	spin_unlock(&s->lock);
+	if (signo == SIGALRM || (signo && info->code == SI_TIMER))
+		itimer_dequeued(info);
 	return signo;
 }
 

@@ -7,6 +7,7 @@
 #include "kernel/process.h"
 
 /* kernel/sched.c */
+#define SCHED_SLICE_NS 4000000UL
 void sched_switched(void);		/* first act of a thread that has got the CPU */
 void thread_wake(struct thread *t);	/* for waitq_wake_*: T sleeps no more. Lock below RANK_SCHED may be held */
 u32 sched_nr_ready(void);		/* threads queued on this CPU */
@@ -39,6 +40,7 @@ void process_free(struct process *p);
 pid_t pid_alloc(void);
 void thread_link(struct thread *t, struct process *p, pid_t tid);
 void thread_unlink(struct thread *t);
+void thread_renumber(struct thread *t, pid_t tid);
 void process_link(struct process *p, struct process *parent);
 void process_unlink(struct process *p);	/* its children have gone elsewhere */
 
@@ -46,25 +48,36 @@ void process_unlink(struct process *p);	/* its children have gone elsewhere */
 extern u32 max_threads;
 
 /* Resources of getrlimit. */
-enum { RLIM_CPU, RLIM_FSIZE, RLIM_DATA, RLIM_STACK, RLIM_CORE, RLIM_RSS, RLIM_NPROC, RLIM_NOFILE, RLIM_MEMLOCK, RLIM_AS };
+enum { RLIM_CPU, RLIM_FSIZE, RLIM_DATA, RLIM_STACK, RLIM_CORE, RLIM_RSS, RLIM_NPROC, RLIM_NOFILE, RLIM_MEMLOCK, RLIM_AS,
+       RLIM_LOCKS, RLIM_SIGPENDING, RLIM_MSGQUEUE, RLIM_NICE, RLIM_RTPRIO, RLIM_RTTIME };
 void process_apply_limits(struct process *p, struct space *s);	/* to a space that P (to be) runs in */
 
-/* kernel/exit.c: what a thread leaves in its memory when it ends or execs: the robust list, the word that
- * says it is gone, the parent that waits in vfork. No lock. */
+/* kernel/exit.c: what the running thread T leaves in its memory when it ends or execs: the robust list, the
+ * word that says it is gone. No lock. */
 void thread_release_user(struct thread *t);
+/* The parent that waits in vfork for T goes on. No lock. */
+void thread_release_vfork(struct thread *t);
 /* Notes the resident pages of P's space as its peak, if they are. */
 void process_note_rss(struct process *p);
-/* Tells PARENT that its child P has ended. True: nobody will wait for P. Under process_lock. */
-bool process_notify_parent(struct process *p);
 
 /* kernel/exec.c. *F becomes the frame of the program at PATH (kernel memory); 0 or -errno. ARGV and ENVP
  * are the program's own arrays of pointers, or with KERNEL_ARGS, kernel arrays (init). */
 struct exec_strings { vaddr_t argv, envp; const char *const *kernel_argv, *const *kernel_envp; };
 long process_exec(struct trapframe *f, const char *path, const struct exec_strings *args);
 
+/* kernel/wait.c */
+struct rusage_times { u64 user_ns, kernel_ns, max_rss_pages, min_faults, maj_faults; };
+/* P's own, under process_lock; those of its children that were waited for, or both. */
+enum rusage_whose { USAGE_SELF, USAGE_CHILDREN, USAGE_BOTH };
+void process_usage(struct process *p, enum rusage_whose whose, struct rusage_times *u);
+/* As struct rusage to user address VA; 0 or -EFAULT. */
+int rusage_put(vaddr_t va, const struct rusage_times *u);
+
 /* kernel/futex.c */
+void futex_exit_robust(struct thread *t);	/* T, running, ends: its robust locks are given up */
 int futex_wake(vaddr_t va, int count, u32 bitset, bool private_hint);
 
-/* strace=1, and the names of calls: kernel/sysnames.c */
-const char *syscall_name(u64 number);	/* NULL: Linux has no such call */
-unsigned syscall_nargs(u64 number);
+/* kernel/strace.c: the names of calls (NULL: Linux has no such call); the text of a call, and its line. */
+const char *syscall_name(u64 number);
+void strace_begin(char *buf, size_t size, u64 number, const u64 arg[6]);
+void strace_end(const char *line, u64 result);

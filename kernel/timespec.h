@@ -16,7 +16,9 @@ static inline bool timespec_valid(const struct timespec *ts)
 /* Nanoseconds of a valid time; of what is too long, the most. */
 static inline u64 timespec_ns(const struct timespec *ts)
 {
-	return (u64)ts->sec >= SLEEP_FOREVER / NSEC_PER_SEC ? SLEEP_FOREVER : (u64)ts->sec * NSEC_PER_SEC + (u64)ts->nsec;
+	if ((u64)ts->sec >= SLEEP_FOREVER / NSEC_PER_SEC)
+		return SLEEP_FOREVER;
+	return (u64)ts->sec * NSEC_PER_SEC + (u64)ts->nsec;
 }
 
 static inline struct timespec timespec_of(u64 ns)

@@ -42,7 +42,8 @@ int main(int argc, char **argv)
 				poke(at + scan_next(&s, &cursor) * PAGE, 1);
 		else
 			for (size_t i = 0; i < s.steps; i++)
-				check(!peek(at + scan_next(&s, &cursor) * PAGE), "fresh memory is not zero");
+				check(!peek(at + scan_next(&s, &cursor) * PAGE),
+				      "fresh memory is not zero");
 		ticks = cycles() - start;
 		faulted = faults() - faults0;
 		resident = status_kb("VmRSS") - rss;
@@ -50,7 +51,8 @@ int main(int argc, char **argv)
 		cursor = 0;
 		if (s.write)
 			for (size_t i = 0; i < s.steps; i++)
-				check(peek(at + scan_next(&s, &cursor) * PAGE) == 1, "a mark is lost");
+				check(peek(at + scan_next(&s, &cursor) * PAGE) == 1,
+				      "a mark is lost");
 		start = cycles();
 		munmap(at, s.bytes);
 		ticks = cycles() - start;

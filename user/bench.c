@@ -11,14 +11,14 @@
  */
 #include "user/quire.h"
 
-#define REGION (16 * MIB)
+#define REGION	     (16 * MIB)
 #define REGION_PAGES (REGION / PAGE)
-#define SKIP UINT64_MAX
+#define SKIP	     UINT64_MAX
 
 enum { TOUCH = 1, WHOLE, NEIGHBOUR };
 
 static char *self_path;
-static char *gib;		/* 1 GiB of written memory, kept over the rows that need it */
+static char *gib; /* 1 GiB of written memory, kept over the rows that need it */
 static volatile uint64_t sink;
 
 /* One row: round() does the operation `per` times and returns its ticks, or SKIP. */
@@ -26,8 +26,8 @@ struct section {
 	const char *name;
 	uint64_t (*round)(const struct section *s);
 	uint64_t per;
-	uint64_t memory;	/* bytes it needs free */
-	uint64_t arg;		/* for round(): which of its variants */
+	uint64_t memory; /* bytes it needs free */
+	uint64_t arg;	 /* for round(): which of its variants */
 };
 
 /* Write one byte of each page; returns the ticks. */
@@ -65,8 +65,8 @@ static void expect_faults(const char *name, uint64_t before, uint64_t pages)
 
 	if (moved < pages && tunable("anon_prefault_order", 0))
 		return;
-	check(moved >= pages && moved <= pages + pages / 64 + 8, "%s: %llu faults for %llu pages", name,
-	      (unsigned long long)moved, (unsigned long long)pages);
+	check(moved >= pages && moved <= pages + pages / 64 + 8, "%s: %llu faults for %llu pages",
+	      name, (unsigned long long)moved, (unsigned long long)pages);
 }
 
 static pid_t checked_fork(void)
@@ -200,8 +200,9 @@ static uint64_t file_read_page(const struct section *s)
 	uint64_t before = faults(), ticks = read_pages(at, REGION);
 	uint64_t moved = faults() - before;
 
-	check(moved >= REGION / (2 * MIB) && moved <= REGION_PAGES + 8, "%s: %llu faults for %llu pages",
-	      s->name, (unsigned long long)moved, (unsigned long long)REGION_PAGES);
+	check(moved >= REGION / (2 * MIB) && moved <= REGION_PAGES + 8,
+	      "%s: %llu faults for %llu pages", s->name, (unsigned long long)moved,
+	      (unsigned long long)REGION_PAGES);
 	ticks = net(ticks, read_pages(at, REGION));
 	for (size_t p = 0; p < REGION_PAGES; p++)
 		check(peek(at + p * PAGE) == (uint8_t)(p + 1), "%s: page %zu is wrong", s->name, p);
@@ -217,7 +218,8 @@ static uint64_t private_file_write_fault(const struct section *s)
 	expect_faults(s->name, before, REGION_PAGES);
 	ticks = net(ticks, write_pages(at, REGION, 0));
 	for (size_t p = 0; p < REGION_PAGES; p += 61)
-		check(pread(pattern_file(), &byte, 1, (off_t)(p * PAGE)) == 1 && byte == (char)(p + 1),
+		check(pread(pattern_file(), &byte, 1, (off_t)(p * PAGE)) == 1 &&
+			      byte == (char)(p + 1),
 		      "%s: a private write reached the file", s->name);
 	munmap(at, REGION);
 	return ticks;
@@ -249,7 +251,8 @@ static uint64_t mprotect_page(const struct section *s)
 	ticks = cycles() - ticks;
 	before = faults();
 	read_pages(at, REGION);
-	check(faults() - before < 8 && sink == REGION_PAGES, "%s: contents or pages are lost", s->name);
+	check(faults() - before < 8 && sink == REGION_PAGES, "%s: contents or pages are lost",
+	      s->name);
 	munmap(at, REGION);
 	return ticks;
 }
@@ -262,8 +265,8 @@ static uint64_t map_unmap(const struct section *s)
 	uint64_t before = faults(), ticks = cycles();
 
 	for (int i = 0; i < MAPS; i++) {
-		char *at = mmap(NULL, 128 * KIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				-1, 0);
+		char *at = mmap(NULL, 128 * KIB, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (at == MAP_FAILED)
 			die(errno, "%s", s->name);

@@ -18,35 +18,34 @@ struct counter {
 struct counters {
 	struct counter *list;
 	size_t count;
-	char *text;		/* holds the names and meanings */
+	char *text; /* holds the names and meanings */
 };
 
 /* Groups in the order of printing. */
 static const struct {
 	const char *title;
-	const char *prefixes[16];
+	const char *prefixes[12];
 } counter_groups[] = {
-	{ "time and calls", { "instructions", "syscall", "ctx", "context", "sched", "irq",
-			      "timer", "signal", "switch", "thread", "trap", "user_" } },
-	{ "faults", { "pgfault", "pgmajfault", "fault_around", "fault", "pgreuse", "cow" } },
-	{ "around and ahead", { "around", "prefault", "anon_prefault", "readahead", "rtw" } },
-	{ "page-table entries", { "pte_", "walk" } },
-	{ "page tables", { "pt_", "table", "nr_page_table", "fork", "exec", "share", "own" } },
-	{ "TLB", { "nr_tlb", "tlb" } },
-	{ "locks", { "lock" } },
-	{ "pages", { "nr_free_pages", "nr_", "pg", "page", "zero", "copy", "alloc", "free", "frame",
-		     "oom", "kmem", "fail" } },
+	{ "time and calls",
+	  { "instructions", "syscall", "switches", "interrupts", "forks", "execs", "sched_",
+	    "timer_" } },
+	{ "faults", { "pgfault", "pgmajfault", "fault_", "pgreuse" } },
+	{ "around and ahead", { "around_", "prefault_", "readahead_", "rtw_" } },
+	{ "page-table entries", { "pt_set", "pt_clear", "pt_change", "pt_walk" } },
+	{ "page tables", { "pt_", "nr_page_table", "fork_" } },
+	{ "TLB", { "nr_tlb", "tlb_" } },
+	{ "locks", { "lock_" } },
+	{ "pages",
+	  { "nr_free_pages", "nr_", "pgalloc", "pgfree", "pg", "page_", "oom_", "kmem_" } },
 	{ "other", { "" } },
 };
 #define COUNTER_GROUPS (sizeof(counter_groups) / sizeof(counter_groups[0]))
 
-/* The index of the group that shows this name. "around" words win over "fault". */
+/* The index of the group that shows this name: the first that claims it. */
 static inline size_t counter_group(const char *name)
 {
-	if (!strncmp(name, "fault_around", 12))
-		return 2;
 	for (size_t g = 0; g < COUNTER_GROUPS; g++)
-		for (size_t p = 0; p < 16 && counter_groups[g].prefixes[p]; p++)
+		for (size_t p = 0; p < 12 && counter_groups[g].prefixes[p]; p++)
 			if (!strncmp(name, counter_groups[g].prefixes[p],
 				     strlen(counter_groups[g].prefixes[p])))
 				return g;

@@ -33,7 +33,8 @@ static void fill(int fd, size_t pages)
 
 		for (size_t i = 0; i < count; i++)
 			block[i * PAGE / 8] = block[(i + 1) * PAGE / 8 - 1] = number_of(page + i);
-		if (pwrite(fd, block, count * PAGE, (off_t)(page * PAGE)) != (ssize_t)(count * PAGE))
+		if (pwrite(fd, block, count * PAGE, (off_t)(page * PAGE)) !=
+		    (ssize_t)(count * PAGE))
 			die(errno, "writing the file");
 	}
 }

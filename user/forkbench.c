@@ -21,16 +21,19 @@ static size_t bytes, page_count;
 /* What a child measured; in a MAP_SHARED page. */
 static struct report {
 	uint64_t first, neighbour, write_all, read_all, ok;
-} *shared;
+} * shared;
 
 static void usage(FILE *to)
 {
-	fputs("usage: forkbench [-j] [-m MODE] [-r ROUNDS] [-n COUNT] [-k UPDATES] [-d DEPTH] [MiB]\n"
-	      "  MiB of memory are written before the first fork, default 64 (in tree: 4); 0 allowed\n"
+	fputs("usage: forkbench [-j] [-m MODE] [-r ROUNDS] [-n COUNT] [-k UPDATES] [-d DEPTH] "
+	      "[MiB]\n"
+	      "  MiB of memory are written before the first fork, default 64 (in tree: 4); 0 "
+	      "allowed\n"
 	      "  in cost. In tree every process needs that much for itself.\n"
 	      "  cost      the price of fork, of writes and reads after it, exit and wait; the\n"
 	      "            best of ROUNDS (3)\n"
-	      "  snapshot  COUNT (10) forks, one every UPDATES (1000) random updates of the store;\n"
+	      "  snapshot  COUNT (10) forks, one every UPDATES (1000) random updates of the "
+	      "store;\n"
 	      "            worst and p99 time of one update, fork included\n"
 	      "  children  COUNT children, one after the other, that write 4 pages and exit\n"
 	      "  tree      each process forks two, DEPTH (4) generations, all write all pages\n",

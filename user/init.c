@@ -16,12 +16,14 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#define SHELL "/bin/sh"
+#define SHELL	   "/bin/sh"
 #define CANNOT_RUN 126
 
 static char *const environment[] = {
-	"HOME=/root", "PATH=/bin:/usr/bin:/sbin:/disk/bin", "TERM=vt102", "SHELL=" SHELL,
-	"USER=root", "LOGNAME=root", "PS1=quire:\\w# ", NULL,
+	"HOME=/root",	   "PATH=/bin:/usr/bin:/sbin:/disk/bin",
+	"TERM=vt102",	   "SHELL=" SHELL,
+	"USER=root",	   "LOGNAME=root",
+	"PS1=quire:\\w# ", NULL,
 };
 
 /* Tunables worth a word in the banner: the first always, the others when not "0". */
@@ -125,7 +127,7 @@ static void greet(void)
 
 	if (version)
 		version[strcspn(version, "\n")] = 0;
-	printf("\n%s\n", version && *version ? version : "Quire");
+	printf("\nQuire, a kernel for looking at page tables\n  %s\n", version ? version : "");
 	free(version);
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);

@@ -14,9 +14,9 @@
 #include <pthread.h>
 
 #define MAX_THREADS 512
-#define SLOT (8 * MIB)
-#define TOUCHED (2 * MIB)
-#define PAGES (TOUCHED / PAGE)
+#define SLOT	    (8 * MIB)
+#define TOUCHED	    (2 * MIB)
+#define PAGES	    (TOUCHED / PAGE)
 
 #ifdef DROP_ALL
 static const bool drop_all = true;
@@ -28,16 +28,19 @@ static char *memory;
 static unsigned threads = 1;
 static uint64_t rounds = 10;
 static pthread_barrier_t barrier;
-static uint64_t fault_ticks, drop_ticks, faults_before, faulted;	/* written by thread 0 alone */
+static uint64_t fault_ticks, drop_ticks, faults_before, faulted; /* written by thread 0 alone */
 
 static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: %s [-j] [-r ROUNDS] [THREADS]\n"
-		"  Each thread writes one byte per page over 2 MiB of its own 8 MiB slot; then %s.\n"
+		"  Each thread writes one byte per page over 2 MiB of its own 8 MiB slot; then "
+		"%s.\n"
 		"  ROUNDS default 10, THREADS default 1, at most %d.\n",
-		prog, drop_all ? "thread 0\n  drops all slots by one MADV_DONTNEED"
-			       : "each\n  drops its own by MADV_DONTNEED", MAX_THREADS);
+		prog,
+		drop_all ? "thread 0\n  drops all slots by one MADV_DONTNEED" :
+			   "each\n  drops its own by MADV_DONTNEED",
+		MAX_THREADS);
 }
 
 /* What a thread writes into a page in a round: never 0. */
@@ -80,7 +83,8 @@ static void *run(void *arg)
 		faulted = faults() - faults_before;
 	pthread_barrier_wait(&barrier);
 	for (size_t p = 0; p < PAGES; p++)
-		check(!peek(own + p * PAGE), "thread %u: page %zu is not zero after the drop", self, p);
+		check(!peek(own + p * PAGE), "thread %u: page %zu is not zero after the drop", self,
+		      p);
 	return NULL;
 }
 
@@ -119,8 +123,8 @@ int main(int argc, char **argv)
 	pages = rounds * threads * PAGES;
 	madvise(memory, threads * SLOT, MADV_DONTNEED);
 	tables_after = status_kb("VmPTE");
-	check(faulted >= pages || tunable("anon_prefault_order", 0),
-	      "%llu faults for %llu pages", (unsigned long long)faulted, (unsigned long long)pages);
+	check(faulted >= pages || tunable("anon_prefault_order", 0), "%llu faults for %llu pages",
+	      (unsigned long long)faulted, (unsigned long long)pages);
 
 	row("threads", threads);
 	row("rounds", rounds);

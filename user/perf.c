@@ -22,10 +22,11 @@ static const struct {
 	const char *label, *of, *per;
 } derived[] = {
 	{ "instructions per fault", "instructions", "pgfault" },
-	{ "page-table entries set per fault", "pte_set", "pgfault" },
-	{ "instructions per system call", "instructions", "syscalls" },
-	{ "pages mapped per window", "around_mapped", "around_windows" },
-	{ "pages per flush batch", "tlb_pages", "tlb_batches" },
+	{ "page-table entries set per fault", "pt_set", "pgfault" },
+	{ "walks per fault", "pt_walk", "pgfault" },
+	{ "entries given ahead per window", "around_mapped", "around_windows" },
+	{ "entries copied per fork", "fork_ptes", "fork_spaces" },
+	{ "single-page flushes per batch", "nr_tlb_local_flush_one", "tlb_batches" },
 };
 
 static void usage(FILE *to)
@@ -63,8 +64,7 @@ static char *rusage_text(const struct rusage *ru, uint64_t ticks)
 			   "instructions %llu # TSC ticks from start to end\n"
 			   "pgfault %ld # page faults\n"
 			   "pgmajfault %ld # page faults that waited for a device\n",
-			   (unsigned long long)ticks, ru->ru_minflt + ru->ru_majflt,
-			   ru->ru_majflt);
+			   (unsigned long long)ticks, ru->ru_minflt + ru->ru_majflt, ru->ru_majflt);
 
 	if (len < 0)
 		die(0, "out of memory");
@@ -176,7 +176,10 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "+jx:o:h")) != -1) {
 		switch (option) {
 		case 'j': format = JSON; break;
-		case 'x': format = CSV; separator = optarg; break;
+		case 'x':
+			format = CSV;
+			separator = optarg;
+			break;
 		case 'o':
 			to = fopen(optarg, "we");
 			if (!to)
@@ -219,7 +222,8 @@ int main(int argc, char **argv)
 	start = cycles() - start;
 	code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 
-	struct counters all = counters_parse(fd >= 0 ? read_open_file(fd) : rusage_text(&ru, start));
+	struct counters all =
+		counters_parse(fd >= 0 ? read_open_file(fd) : rusage_text(&ru, start));
 
 	if (format == TABLE)
 		print_table(to, &all, argv, code);

@@ -9,15 +9,16 @@
  */
 #include "user/quire.h"
 
-static const char *const modes[] = { "write", "read-write", "atomic", "populate-read",
-				     "populate-write", NULL };
+static const char *const modes[] = { "write",	      "read-write",	"atomic",
+				     "populate-read", "populate-write", NULL };
 
 static void usage(FILE *to)
 {
 	fputs("usage: pretouch [-j] [-s SIZE] [-m MODE] (or --size, --mode)\n"
 	      "  SIZE: bytes, default 32M. MODE: default all of\n"
 	      "  write           one byte per page is written (and then written again)\n"
-	      "  read-write      one byte per page is read first: the zero page, then a second fault\n"
+	      "  read-write      one byte per page is read first: the zero page, then a second "
+	      "fault\n"
 	      "  atomic          atomic_add(0) on each page, as some programs do\n"
 	      "  populate-read   MADV_POPULATE_READ\n"
 	      "  populate-write  MADV_POPULATE_WRITE\n",
@@ -48,7 +49,8 @@ static int prepare(int mode, char *at, size_t bytes)
 static void measure(int mode, size_t bytes)
 {
 	char *at = map_anon(bytes, 2 * MIB), name[64];
-	uint64_t pages = bytes / PAGE, faults0 = faults(), start = cycles(), mid, end, faults1, faults2;
+	uint64_t pages = bytes / PAGE, faults0 = faults(), start = cycles(), mid, end, faults1,
+		 faults2;
 	int err = prepare(mode, at, bytes);
 
 	mid = cycles();
@@ -58,8 +60,8 @@ static void measure(int mode, size_t bytes)
 	end = cycles();
 	faults2 = faults();
 	for (size_t i = 0; i < bytes; i += PAGE)
-		check(peek(at + i) == (uint8_t)(i / PAGE + 1), "%s: page %zu lost its byte", modes[mode],
-		      i / PAGE);
+		check(peek(at + i) == (uint8_t)(i / PAGE + 1), "%s: page %zu lost its byte",
+		      modes[mode], i / PAGE);
 	munmap(at, bytes);
 	if (err) {
 		snprintf(name, sizeof(name), "%s", modes[mode]);

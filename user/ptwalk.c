@@ -21,8 +21,8 @@ static void usage(FILE *to)
 /* An address in this process by name; exits 2 when text is neither name nor number. */
 static uint64_t address_of(const char *text)
 {
-	static const char *const names[] = { "code", "data", "bss", "heap", "stack", "zero",
-					     "fresh", NULL };
+	static const char *const names[] = { "code",  "data", "bss",   "heap",
+					     "stack", "zero", "fresh", NULL };
 	char *end, *page;
 	uint64_t address;
 

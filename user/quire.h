@@ -30,12 +30,12 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
-#define KIB (1UL << 10)
-#define MIB (1UL << 20)
-#define GIB (1UL << 30)
+#define KIB  (1UL << 10)
+#define MIB  (1UL << 20)
+#define GIB  (1UL << 30)
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -63,7 +63,8 @@ static inline uint8_t peek(const void *at)
 }
 
 /* Print `prog: message`, with errno's text when err is not 0, and exit 1. */
-static inline __attribute__((noreturn, format(printf, 2, 3))) void die(int err, const char *fmt, ...)
+static inline __attribute__((noreturn, format(printf, 2, 3))) void die(int err, const char *fmt,
+								       ...)
 {
 	va_list ap;
 
@@ -79,10 +80,10 @@ static inline __attribute__((noreturn, format(printf, 2, 3))) void die(int err, 
 }
 
 /* A self-check of a workload: what it claims about its memory must hold. */
-#define check(cond, ...)                       \
-	do {                                   \
-		if (!(cond))                   \
-			die(0, __VA_ARGS__);   \
+#define check(cond, ...)                     \
+	do {                                 \
+		if (!(cond))                 \
+			die(0, __VA_ARGS__); \
 	} while (0)
 
 /* Minor and major faults of this process so far, all threads. */
@@ -103,15 +104,21 @@ static inline uint64_t parse_size(const char *text)
 
 	errno = 0;
 	value = strtoull(text, &end, 0);
+	if (*text < '0' || *text > '9')
+		errno = EINVAL;
 	switch (*end) {
-	case 'T': case 't': unit <<= 10; /* fall through */
-	case 'G': case 'g': unit <<= 10; /* fall through */
-	case 'M': case 'm': unit <<= 10; /* fall through */
-	case 'K': case 'k': unit <<= 10; end++;
+	case 'T':
+	case 't': unit <<= 10; /* fall through */
+	case 'G':
+	case 'g': unit <<= 10; /* fall through */
+	case 'M':
+	case 'm': unit <<= 10; /* fall through */
+	case 'K':
+	case 'k': unit <<= 10; end++;
 	}
-	if (end > text && (*end == 'B' || *end == 'b'))
+	if (*end == 'B' || *end == 'b')
 		end++;
-	if (errno || end == text || *end || *text == '-' || value > UINT64_MAX / unit) {
+	if (errno || *end || value > UINT64_MAX / unit) {
 		fprintf(stderr, "%s: bad size '%s': a number with K, M, G or T\n", prog, text);
 		exit(2);
 	}
@@ -126,7 +133,7 @@ static inline uint64_t parse_number(const char *what, const char *text, uint64_t
 
 	errno = 0;
 	value = strtoull(text, &end, 0);
-	if (errno || end == text || *end || *text == '-' || value < min || value > max) {
+	if (errno || *text < '0' || *text > '9' || *end || value < min || value > max) {
 		fprintf(stderr, "%s: bad %s '%s': %llu to %llu\n", prog, what, text,
 			(unsigned long long)min, (unsigned long long)max);
 		exit(2);

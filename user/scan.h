@@ -16,29 +16,33 @@ static const char *const scan_patterns[] = { "linear", "random", "strided", "2m"
 struct scan {
 	size_t bytes, pages;
 	enum scan_pattern pattern;
-	size_t stride;		/* pages between touches of `strided` */
-	size_t steps;		/* touches in one pass */
-	size_t factor;		/* odd multiplier of `random` over a power of two */
+	size_t stride; /* pages between touches of `strided` */
+	size_t steps;  /* touches in one pass */
+	size_t factor; /* odd multiplier of `random` over a power of two */
 	size_t mask;
 	uint64_t rounds;
 	bool write;
 };
 
 #define SCAN_OPTIONS "js:p:r:t:wh"
-#define SCAN_USAGE                                                              \
-	"  -s, --size SIZE     bytes to scan, default 32M\n"                    \
-	"  -p, --pattern NAME  linear (default), random (every page once),\n"   \
-	"                      strided (every STRIDE-th page), 2m (one page per 2 MiB)\n" \
-	"  -t, --stride PAGES  default 16\n"                                    \
-	"  -w, --write         write to each page instead of reading\n"         \
+#define SCAN_USAGE                                                                           \
+	"  -s, --size SIZE     bytes to scan, default 32M\n"                                 \
+	"  -p, --pattern NAME  linear (default), random (every page once),\n"                \
+	"                      strided (every STRIDE-th page), 2m (one page per 2 MiB)\n"    \
+	"  -t, --stride PAGES  default 16\n"                                                 \
+	"  -w, --write         write to each page instead of reading\n"                      \
 	"  -r, --rounds N      fresh mappings to scan, default 1; figures are of the best\n" \
 	"  -j                  JSON\n"
 
 static const struct option scan_options[] __attribute__((unused)) = {
-	{ "size", required_argument, NULL, 's' },   { "pattern", required_argument, NULL, 'p' },
-	{ "stride", required_argument, NULL, 't' }, { "write", no_argument, NULL, 'w' },
-	{ "rounds", required_argument, NULL, 'r' }, { "map", required_argument, NULL, 'm' },
-	{ "file", required_argument, NULL, 'f' },   { "help", no_argument, NULL, 'h' },
+	{ "size", required_argument, NULL, 's' },
+	{ "pattern", required_argument, NULL, 'p' },
+	{ "stride", required_argument, NULL, 't' },
+	{ "write", no_argument, NULL, 'w' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "map", required_argument, NULL, 'm' },
+	{ "file", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -53,7 +57,9 @@ static inline bool scan_option(struct scan *s, int option, const char *arg)
 	switch (option) {
 	case 'j': rows_json = true; return true;
 	case 's': s->bytes = parse_size(arg); return true;
-	case 'p': s->pattern = (enum scan_pattern)parse_choice("pattern", arg, scan_patterns); return true;
+	case 'p':
+		s->pattern = (enum scan_pattern)parse_choice("pattern", arg, scan_patterns);
+		return true;
 	case 't': s->stride = parse_number("stride", arg, 1, 1 << 20); return true;
 	case 'r': s->rounds = parse_number("rounds", arg, 1, 1000000); return true;
 	case 'w': s->write = true; return true;
@@ -77,7 +83,7 @@ static inline void scan_prepare(struct scan *s)
 		s->steps = (s->pages + s->stride - 1) / s->stride;
 	for (s->mask = 1; s->mask < s->pages; s->mask <<= 1)
 		;
-	s->factor = s->mask * 5 / 8 | 5;	/* 5 mod 8: a full cycle below */
+	s->factor = s->mask * 5 / 8 | 5; /* 5 mod 8: a full cycle below */
 	s->mask--;
 }
 

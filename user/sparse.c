@@ -10,11 +10,11 @@
  */
 #include "user/quire.h"
 
-#define CHUNK (2 * MIB)
+#define CHUNK	    (2 * MIB)
 #define CHUNK_PAGES (CHUNK / PAGE)
 
-static const char *const modes[] = { "touch2m", "page", "piecemeal", "oddeven", "upper", "arenas",
-				     NULL };
+static const char *const modes[] = { "touch2m", "page",	  "piecemeal", "oddeven",
+				     "upper",	"arenas", NULL };
 
 static char *memory;
 static uint64_t va = GIB, step = CHUNK, live_limit = 16 * MIB, operations = 20000, seed = 1;
@@ -29,9 +29,12 @@ static void usage(FILE *to)
 	      "         page       write one page, drop 2 MiB\n"
 	      "         piecemeal  write all of 2 MiB, drop it page by page\n"
 	      "         oddeven    write all of 2 MiB, drop the odd pages, then the even ones\n"
-	      "         upper      write one page per GiB everywhere, then drop them all, one by one\n"
-	      "         arenas     an allocator: random runs of pages come and go, a run's pages are\n"
-	      "                    dropped when it is freed (--live SIZE 16M, --ops N 20000, --seed S)\n",
+	      "         upper      write one page per GiB everywhere, then drop them all, one by "
+	      "one\n"
+	      "         arenas     an allocator: random runs of pages come and go, a run's pages "
+	      "are\n"
+	      "                    dropped when it is freed (--live SIZE 16M, --ops N 20000, "
+	      "--seed S)\n",
 	      to);
 }
 
@@ -109,9 +112,9 @@ static void sweep_upper(void)
  * runs of one class, is taken from anywhere in the addresses, and given back when empty.
  */
 struct slot {
-	uint64_t at;			/* offset of its 2 MiB */
-	uint16_t run_pages;		/* class; 0 when the slot is unused */
-	uint16_t used;			/* runs in use */
+	uint64_t at;	    /* offset of its 2 MiB */
+	uint16_t run_pages; /* class; 0 when the slot is unused */
+	uint16_t used;	    /* runs in use */
 	uint64_t in_use[CHUNK_PAGES / 64];
 };
 
@@ -202,7 +205,8 @@ static void parse(int argc, char **argv, int *mode)
 		}
 	}
 	if (optind < argc || va < CHUNK || step < CHUNK || step % CHUNK) {
-		fprintf(stderr, "%s: --va and --step are at least 2M, --step a multiple of it\n", prog);
+		fprintf(stderr, "%s: --va and --step are at least 2M, --step a multiple of it\n",
+			prog);
 		exit(2);
 	}
 	va &= ~(CHUNK - 1);

@@ -7,7 +7,7 @@
  */
 #include "user/quire.h"
 
-static char *tunables;		/* text of /proc/tunables, NULL on other kernels */
+static char *tunables; /* text of /proc/tunables, NULL on other kernels */
 static bool value_only;
 
 static void usage(FILE *to)
@@ -102,7 +102,8 @@ static int one(const char *name, const char *value)
 	fd = open(path, (value ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0) {
 		if (errno == ENOENT)
-			fprintf(stderr, "sysctl: no such tunable '%s'; `sysctl` lists them\n", name);
+			fprintf(stderr, "sysctl: no such tunable '%s'; `sysctl` lists them\n",
+				name);
 		else
 			fprintf(stderr, "sysctl: %s: %s\n", name, strerror(errno));
 		return 1;
@@ -141,7 +142,8 @@ int main(int argc, char **argv)
 	while ((option = next_option(argc, argv, "nwah")) != -1) {
 		switch (option) {
 		case 'n': value_only = true; break;
-		case 'w': case 'a': break;
+		case 'w':
+		case 'a': break;
 		case 'h': usage(stdout); return 0;
 		default: usage(stderr); return 2;
 		}

@@ -8,8 +8,10 @@
 #include "user/counters.h"
 #include <time.h>
 
-static const char *const gauges[] = { "nr_free_pages", "nr_anon_pages", "nr_file_pages", "nr_shmem",
-				      "nr_page_table_pages", "nr_kernel", "nr_slab", "nr_zone" };
+static const char *const gauges[] = {
+	"nr_free_pages",       "nr_anon_pages", "nr_file_pages", "nr_shmem",
+	"nr_page_table_pages", "nr_kernel",	"nr_slab",	 "nr_zone"
+};
 
 static void usage(FILE *to)
 {

@@ -65,7 +65,7 @@ int tty_check_background(struct tty *t, int signo);
 /* Under process_lock: session leader P gives up its terminal; its jobs there get SIGHUP and SIGCONT. */
 void tty_session_end(struct process *p);
 
-extern const struct file_ops tty_file_ops;
+extern const struct file_ops tty_file_ops, tty_serial_ops, tty_own_ops;
 
 /* Boot: registers the devices, starts input, reads winsize=. After the UARTs are up. */
 void console_init(void);

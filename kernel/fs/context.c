@@ -148,8 +148,10 @@ long sys_getcwd(u64 buf, u64 size, u64 a2 __unused, u64 a3 __unused, u64 a4 __un
 	long n = -ENOMEM;
 
 	if (page) {
-		n = vfs_path_live(v, page, PATH_MAX);
-		if (!n) {
+		n = vfs_path(v, page, PATH_MAX);
+		if (n > 0) {
+			n = -ENOENT;
+		} else if (!n) {
 			n = strlen(page) + 1;
 			if ((u64)n > size)
 				n = -ERANGE;

@@ -147,6 +147,7 @@ void files_put(struct files *fs)
 	if (!fs || __atomic_sub_fetch(&fs->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	close_all(fs, fs->used);
+	filelock_closed(NULL, fs);
 	if (fs->file != fs->inline_file)
 		kmem_free(fs->file);
 	kmem_cache_free(&files_cache, fs);

@@ -31,7 +31,7 @@ void file_put(struct file *f)
 {
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	filelock_file_gone(f);
+	filelock_closed(NULL, f);
 	if (f->ops->close)
 		f->ops->close(f);
 	vnode_put(f->vnode);

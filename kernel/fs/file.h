@@ -33,7 +33,7 @@ struct file_ops {
 	ssize_t (*write_iov)(struct file *f, struct iov_cursor *c, u64 *pos);
 	long (*ioctl)(struct file *f, unsigned cmd, u64 arg);
 	unsigned (*poll)(struct file *f, struct poll_table *pt);	/* POLL_* ready now; queues on PT */
-	/* Page cache to map, after checking; NULL hook: ENODEV. */
+	/* Page cache to map, after checking, or NULL in its place: anonymous memory. NULL hook: ENODEV. */
 	int (*mmap)(struct file *f, struct pcache **cache);
 	int (*getdents)(struct file *f, vaddr_t buf, size_t n);
 	void (*close)(struct file *f);					/* last hold gone */

@@ -7,22 +7,30 @@
 #pragma once
 #include "kernel/fs/file.h"
 
-#define POLL_INLINE 8
+#define POLL_INLINE 6
+struct poll_entry {
+	struct waiter waiter;
+	struct file *file;		/* held: the queue is in it */
+};
 struct poll_chunk;
 struct poll_table {
-	unsigned used;
+	struct file *file;		/* whose hook is being asked */
+	unsigned used;			/* of inlined, then of the first chunk */
 	bool failed;			/* no memory for a waiter: the wait must not sleep for long */
-	struct waiter inlined[POLL_INLINE];
-	struct poll_chunk *more;
+	struct poll_entry inlined[POLL_INLINE];
+	struct poll_chunk *chunks;
 };
-void poll_table_init(struct poll_table *pt);
-void poll_table_empty(struct poll_table *pt);	/* off all queues; frees */
 
-/* What FILE can do now; always with POLL_IN | POLL_OUT for files that never wait. */
+/* What F, held, can do now; files without a hook never make anyone wait. */
 unsigned poll_file(struct file *f, struct poll_table *pt);
+
+/* The same as poll(2) shows it: with POLLRDNORM and POLLWRNORM. */
+#define POLL_RDNORM 0x40
+#define POLL_WRNORM 0x100
+unsigned poll_file_bits(struct file *f, struct poll_table *pt);
 
 /*
  * Asks SCAN(arg, pt) until it returns not 0, DEADLINE passes (then 0), or a signal comes (-EINTR). PT is
- * NULL when nothing need be queued.
+ * NULL when nothing need be queued. No lock held.
  */
 long poll_loop(long (*scan)(void *arg, struct poll_table *pt), void *arg, u64 deadline);

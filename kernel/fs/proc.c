@@ -177,6 +177,7 @@ static const struct vnode_ops proc_target_ops = { PROC_VNODE_OPS, .follow = proc
 
 static int proc_mount(struct mount *m)
 {
+	proc_load_start();
 	return node_make(m, NULL, &proc_root, "", 0, &m->root);
 }
 

@@ -80,5 +80,8 @@ int proc_show_stat(struct proc_file *pf, struct text *t);
 int proc_show_statm(struct proc_file *pf, struct text *t);
 int proc_show_limits(struct proc_file *pf, struct text *t);
 
+/* Begins to average the load, once. */
+void proc_load_start(void);
+
 /* User and kernel time of P so far, in ns; under process_lock. */
 void proc_times(const struct process *p, u64 *user, u64 *kernel);

@@ -277,7 +277,7 @@ static struct files *node_files(struct proc_node *n)
 
 	if (!p)
 		return NULL;
-	fs = p->files;
+	fs = p->nr_threads ? p->files : NULL;	/* the last thread drops it without the lock */
 	if (fs)
 		files_get(fs);
 	spin_unlock(&process_lock);

@@ -9,6 +9,8 @@
 #include "kernel/fs/proc.h"
 #include "mm/report.h"
 
+enum { LIMIT_RSS = 5, LIMIT_SIGPENDING = 11 };	/* of getrlimit */
+
 static const char *const state_names = "R (running)\0S (sleeping)\0D (disk sleep)\0T (stopped)\0Z (zombie)\0";
 
 /* The letter of T's state, or if only the process is asked for (T its first thread), P's. */
@@ -126,7 +128,7 @@ static void signal_lines(struct text *t, const struct process *p, const struct t
 		return;
 	spin_lock(&s->lock);
 	text_printf(t, "SigQ:\t%u/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
-		    s->nr_queued, p->limits[11].cur, thread->sig.pending.set, s->pending.set, thread->sig.blocked,
+		    s->nr_queued, p->limits[LIMIT_SIGPENDING].cur, thread->sig.pending.set, s->pending.set, thread->sig.blocked,
 		    actions_with(s, true), actions_with(s, false));
 	spin_unlock(&s->lock);
 }
@@ -213,7 +215,7 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 		    p->child_maj_faults, user / 10000000, kernel / 10000000, p->child_user_ns / 10000000,
 		    p->child_kernel_ns / 10000000, 20 + p->nice, p->nice, p->nr_threads, p->start_ns / 10000000);
 	/* vsize rss rsslim startcode endcode startstack kstkesp kstkeip */
-	text_printf(t, "%lu %lu %lu %lu %lu %lu 0 0 ", f.u.size << PAGE_SHIFT, facts_rss(&f), p->limits[5].cur, f.code_start,
+	text_printf(t, "%lu %lu %lu %lu %lu %lu 0 0 ", f.u.size << PAGE_SHIFT, facts_rss(&f), p->limits[LIMIT_RSS].cur, f.code_start,
 		    f.code_end, f.stack_start);
 	/* signal blocked sigignore sigcatch wchan nswap cnswap exit_signal processor rt_priority policy */
 	text_printf(t, "%lu %lu %lu %lu 0 0 0 %d %u 0 0 ", thread ? thread->sig.pending.set : 0,

@@ -6,6 +6,8 @@
  */
 #include "kernel/base/tunables.h"
 #include "kernel/fs/proc.h"
+#include "kernel/random.h"
+#include "kernel/thread.h"
 #include "kernel/version.h"
 
 static int tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
@@ -40,20 +42,49 @@ static int store_tunable(struct proc_file *pf, const char *text)
 
 static const struct proc_entry tunable_entry = PROC_SET(NULL, show_tunable, store_tunable);
 
-/* Linux's, which here are as they are: there is no swap, nothing to drop, and memory is given at the touch. */
-static int show_overcommit(struct proc_file *pf __unused, struct text *t)
+static int show_uuid(struct text *t, const u8 id[16])
 {
-	text_printf(t, "1\n");
+	for (int i = 0; i < 16; i++)
+		text_printf(t, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+	text_printf(t, "\n");
 	return 0;
 }
 
-static int store_number(struct proc_file *pf __unused, const char *text)
+static void make_uuid(u8 id[16])
+{
+	random_bytes(id, 16);
+	id[6] = (id[6] & 0x0f) | 0x40;
+	id[8] = (id[8] & 0x3f) | 0x80;
+}
+
+static int show_new_uuid(struct proc_file *pf __unused, struct text *t)
+{
+	u8 id[16];
+
+	make_uuid(id);
+	return show_uuid(t, id);
+}
+
+static int show_boot_id(struct proc_file *pf __unused, struct text *t)
+{
+	static u8 id[16];
+	static bool made;
+
+	if (!made)
+		make_uuid(id);
+	made = true;
+	return show_uuid(t, id);
+}
+
+static int accept_number(struct proc_file *pf __unused, const char *text)
 {
 	u64 value;
 
 	return parse_u64(text, &value);
 }
 
+/* Linux's settings, as they are here: memory is given at the touch, no page of a file can be dropped
+ * since nothing is behind it. Those that are accepted change nothing. */
 #define SHOW_FIXED(function, ...)                                                                                  \
 	static int function(struct proc_file *pf __unused, struct text *t)                                         \
 	{                                                                                                          \
@@ -61,8 +92,46 @@ static int store_number(struct proc_file *pf __unused, const char *text)
 		return 0;                                                                                          \
 	}
 SHOW_FIXED(show_zero, "0\n")
+SHOW_FIXED(show_one, "1\n")
 SHOW_FIXED(show_max_map_count, "%d\n", MAX_REGIONS)
 SHOW_FIXED(show_mmap_min_addr, "%lu\n", MMAP_MIN_ADDR)
 SHOW_FIXED(show_ostype, "Linux\n")
 SHOW_FIXED(show_osrelease, "%s\n", VERSION_RELEASE)
 SHOW_FIXED(show_version, "%s\n", VERSION_VERSION)
+SHOW_FIXED(show_pid_max, "%d\n", PID_MAX)
+SHOW_FIXED(show_threads_max, "%u\n", max_threads)
+SHOW_FIXED(show_ngroups_max, "%lu\n", ARRAY_SIZE(current_process->cred.groups))
+SHOW_FIXED(show_entropy, "256\n")
+
+static const struct proc_entry vm_list[] = {
+	PROC_SET("drop_caches", show_zero, accept_number),
+	PROC_TEXT("max_map_count", show_max_map_count),
+	PROC_TEXT("mmap_min_addr", show_mmap_min_addr),
+	PROC_SET("overcommit_memory", show_one, accept_number),
+	{ 0 }
+};
+
+static const struct proc_entry random_list[] = {
+	PROC_TEXT("boot_id", show_boot_id),
+	PROC_TEXT("entropy_avail", show_entropy),
+	PROC_TEXT("poolsize", show_entropy),
+	PROC_TEXT("uuid", show_new_uuid),
+	{ 0 }
+};
+
+static const struct proc_entry kernel_list[] = {
+	PROC_TEXT("ngroups_max", show_ngroups_max),
+	PROC_TEXT("osrelease", show_osrelease),
+	PROC_TEXT("ostype", show_ostype),
+	PROC_TEXT("pid_max", show_pid_max),
+	PROC_DIR("random", 0555, .list = random_list),
+	PROC_TEXT("threads-max", show_threads_max),
+	PROC_TEXT("version", show_version),
+	{ 0 }
+};
+
+const struct proc_entry proc_sys_list[] = {
+	PROC_DIR("kernel", 0555, .list = kernel_list),
+	PROC_DIR("vm", 0555, .list = vm_list, .member = tunable_member, .of = &tunable_entry),
+	{ 0 }
+};

@@ -112,9 +112,41 @@ static int show_uptime(struct proc_file *pf __unused, struct text *t)
 	return 0;
 }
 
+/* Averages of the runnable threads over 1, 5 and 15 minutes, in 2048ths: each sample of 5 s counts e^(-5 s/T)
+ * of what it counted at the one before. */
+#define LOAD_ONE 2048UL
+#define LOAD_PERIOD 5000000000UL
+static u64 load[3];
+static struct timer load_timer;
+
+static void load_sample(struct timer *timer)
+{
+	static const u64 keep[3] = { 1884, 2014, 2037 };
+	u64 now = sched_runnable() * LOAD_ONE;
+
+	for (int i = 0; i < 3; i++)
+		load[i] = (load[i] * keep[i] + now * (LOAD_ONE - keep[i]) + LOAD_ONE / 2) / LOAD_ONE;
+	timer_start(timer, timer->deadline + LOAD_PERIOD, load_sample);
+}
+
+void proc_load_start(void)
+{
+	if (!load_timer.fn)
+		timer_start(&load_timer, clock_ns() + LOAD_PERIOD, load_sample);
+}
+
 static int show_loadavg(struct proc_file *pf __unused, struct text *t)
 {
-	text_printf(t, "0.00 0.00 0.00 %lu/%u %lu\n", sched_runnable(), nr_threads, nr_processes_started);
+	struct process *p;
+	pid_t last = 0;
+
+	for (int i = 0; i < 3; i++)
+		text_printf(t, "%lu.%02lu ", load[i] / LOAD_ONE, load[i] % LOAD_ONE * 100 / LOAD_ONE);
+	spin_lock(&process_lock);
+	LIST_FOREACH(p, &all_processes, all)
+		last = p->pid;
+	text_printf(t, "%lu/%u %d\n", sched_runnable(), nr_threads, last);
+	spin_unlock(&process_lock);
 	return 0;
 }
 

@@ -157,23 +157,21 @@ static int page_for_write(struct pcache *c, u64 index, struct frame **out)
 	return pcache_get(c, index, out);
 }
 
-/* How far the running process may write: RLIMIT_FSIZE. A write that begins there gets SIGXFSZ. */
-static int check_limit(u64 pos)
+static u64 size_limit(void)
 {
-	u64 limit = current && current_process ? READ_ONCE(current_process->limits[RLIMIT_FSIZE].cur) : ~0UL;
-
-	if (pos < limit && pos < MAX_SIZE)
-		return 0;
-	if (pos >= limit)
-		signal_send_thread(current, SIGXFSZ, NULL);
-	return -EFBIG;
+	return MIN(READ_ONCE(current_process->limits[RLIMIT_FSIZE].cur), MAX_SIZE);
 }
 
-static u64 room_below_limit(u64 pos)
+/* May the running process put a byte at POS? If not: -EFBIG, and SIGXFSZ when it is its own limit. */
+static int check_limit(u64 pos)
 {
-	u64 limit = current && current_process ? READ_ONCE(current_process->limits[RLIMIT_FSIZE].cur) : ~0UL;
+	u64 limit = size_limit();
 
-	return MIN(limit, MAX_SIZE) - pos;
+	if (pos < limit)
+		return 0;
+	if (limit < MAX_SIZE)
+		signal_send_thread(current, SIGXFSZ, NULL);
+	return -EFBIG;
 }
 
 static ssize_t tmpfs_read(struct file *f, struct iov_cursor *to, u64 *pos)
@@ -243,7 +241,7 @@ static ssize_t tmpfs_write(struct file *f, struct iov_cursor *from, u64 *pos)
 	at = f->flags & O_APPEND ? t->cache.size : *pos;
 	n = check_limit(at);
 	if (!n) {
-		from->left = MIN(from->left, room_below_limit(at));
+		from->left = MIN(from->left, size_limit() - at);
 		n = write_pages(t, from, at);
 	}
 	if (n > 0) {
@@ -304,6 +302,8 @@ int tmpfs_allocate(struct vnode *v, unsigned how, u64 start, u64 end)
 		pcache_punch(c, start, end);
 	if (!e && !(how & FALLOC_PUNCH_HOLE))
 		e = fill(c, start >> PAGE_SHIFT, (end - 1) >> PAGE_SHIFT);
+	if (e && end > c->size)
+		pcache_punch(c, MAX(start, ALIGN_UP(c->size, PAGE_SIZE)), ALIGN_UP(end, PAGE_SIZE));
 	if (!e && !(how & FALLOC_KEEP_SIZE) && end > c->size)
 		pcache_resize(c, end);
 	if (!e)

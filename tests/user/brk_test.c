@@ -49,7 +49,8 @@ static void refused(void)
 	EXPECT(brk_raw((void *)(1UL << 47)) == start);
 	/* a mapping in the way */
 	block = (char *)(((uintptr_t)start + 32 * PAGE - 1) & ~(PAGE - 1));
-	if (mmap(block, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == block) {
+	if (mmap(block, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) == block) {
 		EXPECT(brk_raw(block + 2 * PAGE) == start);
 		munmap(block, PAGE);
 	}

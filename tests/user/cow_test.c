@@ -5,7 +5,7 @@
  */
 #include "tests/user/test.h"
 
-#define PAGES 700	/* more than one table */
+#define PAGES 700 /* more than one table */
 
 static char *at;
 
@@ -207,8 +207,8 @@ static void shared_beside_private(void)
 	char *both = anon_pages(3);
 	pid_t pid;
 
-	REQUIRE(mmap(both + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED,
-		     -1, 0) == both + PAGE);
+	REQUIRE(mmap(both + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == both + PAGE);
 	memset(both, 1, 3 * PAGE);
 	pid = fork();
 	if (pid == 0) {

@@ -14,7 +14,8 @@ static char self[512];
 /* What the new program finds; each returns its exit status. */
 static int show_arguments(int argc, char **argv)
 {
-	if (argc != 5 || strcmp(argv[2], "one") || strcmp(argv[3], "") || strcmp(argv[4], "three words here"))
+	if (argc != 5 || strcmp(argv[2], "one") || strcmp(argv[3], "") ||
+	    strcmp(argv[4], "three words here"))
 		return 1;
 	if (!getenv("COLOUR") || strcmp(getenv("COLOUR"), "blue") || getenv("PATH"))
 		return 2;
@@ -121,7 +122,8 @@ static void noop(int sig)
 
 static void kept_and_lost(void)
 {
-	int closed = open("/dev/null", O_RDONLY | O_CLOEXEC), kept = open("/dev/null", O_RDONLY), status;
+	int closed = open("/dev/null", O_RDONLY | O_CLOEXEC), kept = open("/dev/null", O_RDONLY),
+	    status;
 	char a[16], b[16], c[16], *argv[] = { "exec_test", "--kept", a, b, c, NULL };
 	static char alternate[16384];
 	pid_t pid;
@@ -254,8 +256,10 @@ static void many_times(void)
 
 static void deleted_program(void)
 {
-	char path[] = "/tmp/exec_test.copy", buffer[4096], *argv[] = { "exec_test", "--again", "0", NULL };
-	int from = open(self, O_RDONLY), to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), status;
+	char path[] = "/tmp/exec_test.copy", buffer[4096],
+	     *argv[] = { "exec_test", "--again", "0", NULL };
+	int from = open(self, O_RDONLY),
+	    to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), status;
 	ssize_t got;
 	pid_t pid;
 
@@ -263,7 +267,7 @@ static void deleted_program(void)
 	while ((got = read(from, buffer, sizeof(buffer))) > 0)
 		REQUIRE(write(to, buffer, (size_t)got) == got);
 	close(from), close(to);
-	pid = vfork();		/* so that the program has begun when its file goes */
+	pid = vfork(); /* so that the program has begun when its file goes */
 	if (pid == 0) {
 		execve(path, argv, environ);
 		_exit(100);
@@ -290,7 +294,8 @@ int main(int argc, char **argv)
 		return be_script(argc, argv);
 	if (argc > 1 && !strcmp(argv[1], "--script  two"))
 		return argc == 5 ? 22 : 98;
-	if (argc > 1 && (!strcmp(argv[1], "/tmp/exec_test.script") || !strcmp(argv[1], "/tmp/exec_test.inner")))
+	if (argc > 1 &&
+	    (!strcmp(argv[1], "/tmp/exec_test.script") || !strcmp(argv[1], "/tmp/exec_test.inner")))
 		return 23;
 	if (argc == 3 && !strcmp(argv[1], "--again")) {
 		int left = atoi(argv[2]);

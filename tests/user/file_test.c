@@ -396,7 +396,8 @@ int main(void)
 	RUN(vectors_and_copies);
 	RUN(devices);
 	RUN(statistics);
-	unlink("a"), unlink("b"), unlink("sparse"), unlink("alloc"), unlink("plain"), unlink("other");
+	unlink("a"), unlink("b"), unlink("sparse"), unlink("alloc"), unlink("plain"),
+		unlink("other");
 	unlink("vec");
 	EXPECT(chdir("/") == 0 && rmdir(folder) == 0);
 	return test_end();

@@ -212,9 +212,10 @@ static void in_maps(void)
 		unsigned long from, to, offset;
 		char perms[8];
 
-		if (sscanf(line, "%lx-%lx %4s %lx", &from, &to, perms, &offset) == 4 && from == (uintptr_t)at)
-			found = to == from + 2 * PAGE && !strcmp(perms, "r--s") && offset == 3 * PAGE &&
-				strstr(line, path);
+		if (sscanf(line, "%lx-%lx %4s %lx", &from, &to, perms, &offset) == 4 &&
+		    from == (uintptr_t)at)
+			found = to == from + 2 * PAGE && !strcmp(perms, "r--s") &&
+				offset == 3 * PAGE && strstr(line, path);
 	}
 	if (maps)
 		fclose(maps);

@@ -7,20 +7,21 @@
 #include <pthread.h>
 
 /* the kernel's numbers: <linux/futex.h> does not come with musl */
-#define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
-#define FUTEX_CMP_REQUEUE 4
-#define FUTEX_WAIT_BITSET 9
-#define FUTEX_WAKE_BITSET 10
-#define FUTEX_PRIVATE_FLAG 128
-#define FUTEX_WAKE_PRIVATE (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)
-#define FUTEX_CLOCK_REALTIME 256
+#define FUTEX_WAIT	       0
+#define FUTEX_WAKE	       1
+#define FUTEX_CMP_REQUEUE      4
+#define FUTEX_WAIT_BITSET      9
+#define FUTEX_WAKE_BITSET      10
+#define FUTEX_PRIVATE_FLAG     128
+#define FUTEX_WAKE_PRIVATE     (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)
+#define FUTEX_CLOCK_REALTIME   256
 #define FUTEX_BITSET_MATCH_ANY 0xffffffffu
 
 static uint32_t word, second;
 static int woken;
 
-static long futex(uint32_t *at, int op, uint32_t value, const void *timeout, uint32_t *at2, uint32_t value3)
+static long futex(uint32_t *at, int op, uint32_t value, const void *timeout, uint32_t *at2,
+		  uint32_t value3)
 {
 	return syscall(SYS_futex, at, op, value, timeout, at2, value3);
 }
@@ -65,17 +66,20 @@ static void timeouts(void)
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	EXPECT_ERRNO(futex(&word, FUTEX_WAIT, 1, &relative, NULL, 0), ETIMEDOUT);
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	EXPECT((after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec >= 30000000);
+	EXPECT((after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec >=
+	       30000000);
 	EXPECT_ERRNO(futex(&word, FUTEX_WAIT, 1, &bad, NULL, 0), EINVAL);
 	/* WAIT_BITSET takes an absolute time */
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	EXPECT_ERRNO(futex(&word, FUTEX_WAIT_BITSET, 1, &after, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+	EXPECT_ERRNO(futex(&word, FUTEX_WAIT_BITSET, 1, &after, NULL, FUTEX_BITSET_MATCH_ANY),
+		     ETIMEDOUT);
 	clock_gettime(CLOCK_REALTIME, &after);
 	after.tv_nsec += 20000000;
 	if (after.tv_nsec >= 1000000000)
 		after.tv_sec++, after.tv_nsec -= 1000000000;
 	EXPECT_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 1, &after, NULL,
-			   FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+			   FUTEX_BITSET_MATCH_ANY),
+		     ETIMEDOUT);
 }
 
 static void wake_counts(void)
@@ -136,7 +140,8 @@ static void bit_sets(void)
 
 static void between_processes(void)
 {
-	uint32_t *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint32_t *shared =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 
@@ -205,7 +210,8 @@ static void bad_arguments(void)
 
 	EXPECT_ERRNO(futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT, 0, &soon, NULL, 0), EINVAL);
 	EXPECT_ERRNO(futex(NULL, FUTEX_WAIT, 0, &soon, NULL, 0), EFAULT);
-	EXPECT_ERRNO(futex((uint32_t *)0xffff800000000000UL, FUTEX_WAIT, 0, &soon, NULL, 0), EFAULT);
+	EXPECT_ERRNO(futex((uint32_t *)0xffff800000000000UL, FUTEX_WAIT, 0, &soon, NULL, 0),
+		     EFAULT);
 	EXPECT_ERRNO(futex(&word, FUTEX_WAIT, word, (void *)8, NULL, 0), EFAULT);
 	EXPECT_ERRNO(futex(&word, 127, 0, NULL, NULL, 0), ENOSYS);
 }

@@ -49,8 +49,8 @@ static void fixed_replaces(void)
 	char *at = anon_pages(4);
 
 	memset(at, 9, 4 * PAGE);
-	EXPECT(mmap(at + PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-	       at + PAGE);
+	EXPECT(mmap(at + PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		    0) == at + PAGE);
 	EXPECT_EQ(at[0], 9);
 	EXPECT_EQ(at[PAGE], 0);
 	EXPECT_EQ(at[2 * PAGE], 0);
@@ -65,10 +65,12 @@ static void fixed_noreplace(void)
 	char *at = anon_pages(4);
 	void *got;
 
-	got = mmap(at + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	got = mmap(at + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		   -1, 0);
 	EXPECT_ERRNO((long)got, EEXIST);
 	munmap(at + PAGE, PAGE);
-	got = mmap(at + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	got = mmap(at + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		   -1, 0);
 	EXPECT(got == at + PAGE);
 	munmap(at, 4 * PAGE);
 }
@@ -121,7 +123,8 @@ static void protections(void)
 
 static void shared_anonymous(void)
 {
-	volatile int *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile int *at =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 

@@ -68,7 +68,8 @@ static void to_fixed(void)
 
 	mark(from, 4);
 	memset(to, 99, 6 * PAGE);
-	EXPECT(mremap(from, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + PAGE) == to + PAGE);
+	EXPECT(mremap(from, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + PAGE) ==
+	       to + PAGE);
 	EXPECT(marked(to + PAGE, 4));
 	EXPECT_EQ(to[0], 99);
 	EXPECT_EQ(to[5 * PAGE], 99);
@@ -155,7 +156,8 @@ static void file_mapping(void)
 
 static void duplicate_shared(void)
 {
-	char *at = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *to;
+	char *at = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+	     *to;
 
 	REQUIRE(at != MAP_FAILED);
 	at[0] = 1;
@@ -193,13 +195,16 @@ static void errors(void)
 	EXPECT_ERRNO((long)mremap(at, PAGE, 0, MREMAP_MAYMOVE), EINVAL);
 	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, 0x80, 0), EINVAL);
 	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, MREMAP_FIXED, at), EINVAL);
-	EXPECT_ERRNO(syscall(SYS_mremap, at, 4 * PAGE, 4 * PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, at + PAGE),
+	EXPECT_ERRNO(syscall(SYS_mremap, at, 4 * PAGE, 4 * PAGE, MREMAP_FIXED | MREMAP_MAYMOVE,
+			     at + PAGE),
 		     EINVAL);
-	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, at + 4 * PAGE + 1),
+	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE,
+			     at + 4 * PAGE + 1),
 		     EINVAL);
-	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, -PAGE), EINVAL);
+	EXPECT_ERRNO(syscall(SYS_mremap, at, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, -PAGE),
+		     EINVAL);
 	EXPECT((long)mremap(at, PAGE, 1UL << 47, MREMAP_MAYMOVE) == -1 &&
-	       (errno == ENOMEM || errno == EINVAL));	/* newer Linux: EINVAL */
+	       (errno == ENOMEM || errno == EINVAL)); /* newer Linux: EINVAL */
 	munmap(at + 4 * PAGE, PAGE);
 	EXPECT_ERRNO((long)mremap(at + 4 * PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
 	EXPECT_ERRNO((long)mremap(at, 8 * PAGE, 9 * PAGE, MREMAP_MAYMOVE), EFAULT);

@@ -105,7 +105,8 @@ static void nobody_reads(void)
 			_exit(1);
 		_exit(2);
 	}
-	EXPECT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
+	EXPECT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGPIPE);
 	close(fds[1]);
 }
 
@@ -159,7 +160,8 @@ static void atomic_writes(void)
 		size_t have = 0;
 		ssize_t got;
 
-		while (have < sizeof(block) && (got = read(fds[0], block + have, sizeof(block) - have)) > 0)
+		while (have < sizeof(block) &&
+		       (got = read(fds[0], block + have, sizeof(block) - have)) > 0)
 			have += (size_t)got;
 		if (have < sizeof(block))
 			break;
@@ -211,7 +213,8 @@ static void polling(void)
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	EXPECT_EQ(poll(watched, 1, 30), 0);
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	EXPECT((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 29);
+	EXPECT((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >=
+	       29);
 	pid = fork();
 	if (pid == 0) {
 		sleep_ms(30);

@@ -6,7 +6,8 @@ static void told(void)
 {
 	struct rlimit a, b;
 
-	EXPECT(getrlimit(RLIMIT_STACK, &a) == 0 && a.rlim_cur >= 64 * 1024 && a.rlim_cur <= a.rlim_max);
+	EXPECT(getrlimit(RLIMIT_STACK, &a) == 0 && a.rlim_cur >= 64 * 1024 &&
+	       a.rlim_cur <= a.rlim_max);
 	EXPECT(getrlimit(RLIMIT_NOFILE, &a) == 0 && a.rlim_cur >= 64);
 	EXPECT(syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &b) == 0);
 	EXPECT(a.rlim_cur == b.rlim_cur && a.rlim_max == b.rlim_max);
@@ -85,8 +86,8 @@ static void inherited(void)
 static void core_and_others(void)
 {
 	struct rlimit limit, none = { 0, RLIM_INFINITY };
-	static const int kinds[] = { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_CORE, RLIMIT_RSS,
-				     RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_AS };
+	static const int kinds[] = { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA,    RLIMIT_CORE,
+				     RLIMIT_RSS, RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_AS };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		EXPECT(getrlimit(kinds[i], &limit) == 0);

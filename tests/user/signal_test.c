@@ -131,12 +131,13 @@ static void masks_and_pending(void)
 	EXPECT_EQ(calls, 0);
 	EXPECT(sigpending(&set) == 0 && sigismember(&set, SIGUSR1));
 	block(SIG_UNBLOCK, SIGUSR1);
-	EXPECT(calls == 1 || calls == 2);	/* one to the thread, one to the process */
+	EXPECT(calls == 1 || calls == 2); /* one to the thread, one to the process */
 	EXPECT(sigpending(&set) == 0 && !sigismember(&set, SIGUSR1));
 	sigfillset(&set);
 	EXPECT(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
 	EXPECT(sigprocmask(SIG_SETMASK, NULL, &old) == 0);
-	EXPECT(!sigismember(&old, SIGKILL) && !sigismember(&old, SIGSTOP) && sigismember(&old, SIGTERM));
+	EXPECT(!sigismember(&old, SIGKILL) && !sigismember(&old, SIGSTOP) &&
+	       sigismember(&old, SIGTERM));
 	sigemptyset(&set);
 	EXPECT(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
 	EXPECT_ERRNO(sigprocmask(77, &set, NULL), EINVAL);
@@ -390,8 +391,8 @@ static void default_actions_child(void)
 
 static void default_actions(void)
 {
-	const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGFPE, SIGKILL, SIGUSR1,
-				      SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGRTMIN };
+	const int deadly[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGILL,  SIGABRT, SIGFPE,  SIGKILL,
+			       SIGUSR1, SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGRTMIN };
 	int status;
 
 	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
@@ -399,7 +400,7 @@ static void default_actions(void)
 
 		if (pid == 0) {
 			signal(deadly[i], SIG_DFL);
-			kill(getppid(), SIGURG);	/* ignored by default */
+			kill(getppid(), SIGURG); /* ignored by default */
 			default_actions_child();
 		}
 		kill(pid, SIGCHLD), kill(pid, SIGURG), kill(pid, SIGWINCH), kill(pid, SIGCONT);
@@ -415,8 +416,11 @@ static void stack_is_gone_child(void)
 	handle(SIGUSR1, note, 0);
 	/* a handler that cannot be called, its stack is not there: SIGSEGV, and that kills */
 	signal(SIGSEGV, SIG_DFL);
-	__asm__ volatile("mov $0x10, %%rsp\n\tsyscall" : : "a"((long)SYS_tgkill), "D"((long)getpid()),
-			 "S"((long)gettid()), "d"((long)SIGUSR1) : "memory", "rcx", "r11");
+	__asm__ volatile("mov $0x10, %%rsp\n\tsyscall"
+			 :
+			 : "a"((long)SYS_tgkill), "D"((long)getpid()), "S"((long)gettid()),
+			   "d"((long)SIGUSR1)
+			 : "memory", "rcx", "r11");
 	_exit(1);
 }
 

@@ -11,7 +11,8 @@ static __attribute__((noinline)) unsigned use_stack(unsigned kib)
 
 	frame[0] = (char)kib;
 	frame[3499] = 1;
-	return (kib > 4 ? use_stack(kib - 4) : 0) + (unsigned)(frame[0] == (char)kib) + (unsigned)frame[3499];
+	return (kib > 4 ? use_stack(kib - 4) : 0) + (unsigned)(frame[0] == (char)kib) +
+	       (unsigned)frame[3499];
 }
 
 static __attribute__((noinline)) unsigned use_stack_forever(unsigned depth)
@@ -79,7 +80,7 @@ static void overflow_without_alternate_stack(void)
 
 static void limit_child(void)
 {
-	struct rlimit limit = { 2 * MIB, 2 * MIB };	/* more than is grown already */
+	struct rlimit limit = { 2 * MIB, 2 * MIB }; /* more than is grown already */
 	stack_t stack = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
 
 	REQUIRE(setrlimit(RLIMIT_STACK, &limit) == 0);

@@ -30,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
-#define MIB (1UL << 20)
+#define PAGE	     4096UL
+#define MIB	     (1UL << 20)
 #define TEST_SECONDS 100
 
 static int test_failures;
@@ -44,13 +44,14 @@ static const char *test_case = "start";
 #define EXPECT_ERRNO(call, error) test_expect_errno((long)(call), error, #call, __FILE__, __LINE__)
 
 /* Two whole numbers that must be equal. */
-#define EXPECT_EQ(a, b) test_expect_eq((long long)(a), (long long)(b), #a " == " #b, __FILE__, __LINE__)
+#define EXPECT_EQ(a, b) \
+	test_expect_eq((long long)(a), (long long)(b), #a " == " #b, __FILE__, __LINE__)
 
 /* The same, and without it the test cannot go on. */
-#define REQUIRE(cond)                       \
-	do {                                \
-		if (!EXPECT(cond))          \
-			exit(1);            \
+#define REQUIRE(cond)              \
+	do {                       \
+		if (!EXPECT(cond)) \
+			exit(1);   \
 	} while (0)
 
 /* Run one case and say so. */
@@ -63,12 +64,14 @@ static inline bool test_expect(bool ok, const char *what, const char *file, int 
 	if (ok)
 		return true;
 	test_failures++;
-	printf("# %s:%d: %s: expected %s (errno %d %s)\n", file, line, test_case, what, err, strerror(err));
+	printf("# %s:%d: %s: expected %s (errno %d %s)\n", file, line, test_case, what, err,
+	       strerror(err));
 	fflush(stdout);
 	return false;
 }
 
-static inline bool test_expect_errno(long result, int error, const char *what, const char *file, int line)
+static inline bool test_expect_errno(long result, int error, const char *what, const char *file,
+				     int line)
 {
 	int err = errno;
 
@@ -82,13 +85,14 @@ static inline bool test_expect_errno(long result, int error, const char *what, c
 	return false;
 }
 
-static inline bool test_expect_eq(long long a, long long b, const char *what, const char *file, int line)
+static inline bool test_expect_eq(long long a, long long b, const char *what, const char *file,
+				  int line)
 {
 	if (a == b)
 		return true;
 	test_failures++;
-	printf("# %s:%d: %s: expected %s, found %lld (%#llx) and %lld (%#llx)\n", file, line, test_case,
-	       what, a, a, b, b);
+	printf("# %s:%d: %s: expected %s, found %lld (%#llx) and %lld (%#llx)\n", file, line,
+	       test_case, what, a, a, b, b);
 	fflush(stdout);
 	return false;
 }
@@ -151,19 +155,19 @@ static inline void catch_faults(int flags)
 }
 
 /* Evaluate a statement, trapping its fault. */
-#define TRY(statement)                               \
-	({                                           \
-		fault_signal = fault_code = 0;       \
-		fault_address = NULL;                \
-		if (!sigsetjmp(fault_jump, 1)) {     \
-			statement;                   \
-		}                                    \
-		fault_signal;                        \
+#define TRY(statement)                           \
+	({                                       \
+		fault_signal = fault_code = 0;   \
+		fault_address = NULL;            \
+		if (!sigsetjmp(fault_jump, 1)) { \
+			statement;               \
+		}                                \
+		fault_signal;                    \
 	})
 
 static inline int try_read(const void *at)
 {
-	__asm__("" : "+r"(at));		/* the compiler must not reason about the address */
+	__asm__("" : "+r"(at)); /* the compiler must not reason about the address */
 	return TRY((void)*(const volatile char *)at);
 }
 
@@ -207,7 +211,8 @@ static inline int in_child(void (*function)(void))
 /* Fresh private anonymous pages, readable and writable; the test ends if there are none. */
 static inline char *anon_pages(size_t count)
 {
-	char *at = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
 
 	REQUIRE(at != MAP_FAILED);
 	madvise(at, count * PAGE, MADV_NOHUGEPAGE);
@@ -226,47 +231,62 @@ static inline int temp_file(size_t bytes)
 	return fd;
 }
 
+/*
+ * A file as a string in static memory, until the next call: looking at /proc must not allocate, or
+ * it would change what it looks at. NULL when it cannot be read.
+ */
+static inline char *test_slurp(const char *path)
+{
+	static char text[1 << 17];
+	size_t have = 0;
+	ssize_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	while ((got = read(fd, text + have, sizeof(text) - 1 - have)) > 0)
+		have += (size_t)got;
+	close(fd);
+	text[have] = 0;
+	return text;
+}
+
 /* The number after `name` at the start of a line of a /proc file; -1 when absent. */
 static inline long long proc_value(const char *path, const char *name)
 {
-	FILE *file = fopen(path, "re");
 	size_t len = strlen(name);
-	long long value = -1;
-	char line[512];
 
-	if (!file)
-		return -1;
-	while (value < 0 && fgets(line, sizeof(line), file))
-		if (!strncmp(line, name, len) && strchr(": \t", line[len]) && line[len])
-			value = strtoll(line + len + (line[len] == ':'), NULL, 10);
-	fclose(file);
-	return value;
+	for (char *line = test_slurp(path); line && *line; line += *line == '\n') {
+		if (!strncmp(line, name, len) && line[len] && strchr(": \t", line[len]))
+			return strtoll(line + len + (line[len] == ':'), NULL, 10);
+		line += strcspn(line, "\n");
+	}
+	return -1;
 }
 
-/* The line of /proc/self/maps that covers the address, e.g. "rw-p"; "none" when nothing does. */
+/* The permissions in /proc/self/maps of the region at this address; "none" when there is none. */
 static inline const char *map_perms(const void *at, uintptr_t *from, uintptr_t *to)
 {
 	static char perms[8];
 	unsigned long start, end;
-	char line[512];
-	FILE *maps = fopen("/proc/self/maps", "re");
+	char found[8];
 
 	strcpy(perms, "none");
-	while (maps && fgets(line, sizeof(line), maps)) {
-		char found[8];
-
-		if (sscanf(line, "%lx-%lx %4s", &start, &end, found) != 3)
-			continue;
-		if ((uintptr_t)at < start || (uintptr_t)at >= end)
-			continue;
-		strcpy(perms, found);
-		if (from)
-			*from = start;
-		if (to)
-			*to = end;
+	if (from)
+		*from = 0;
+	if (to)
+		*to = 0;
+	for (char *line = test_slurp("/proc/self/maps"); line && *line; line += *line == '\n') {
+		if (sscanf(line, "%lx-%lx %4s", &start, &end, found) == 3 &&
+		    (uintptr_t)at >= start && (uintptr_t)at < end) {
+			strcpy(perms, found);
+			if (from)
+				*from = start;
+			if (to)
+				*to = end;
+		}
+		line += strcspn(line, "\n");
 	}
-	if (maps)
-		fclose(maps);
 	return perms;
 }
 

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-static int tty = -1, keyboard = -1;	/* keyboard: the pseudo-terminal's other end, or -1 */
+static int tty = -1, keyboard = -1; /* keyboard: the pseudo-terminal's other end, or -1 */
 static char tty_path[64] = "/dev/console";
 
 static void open_terminal(void)
@@ -45,7 +45,7 @@ static void attributes(void)
 	EXPECT(!(now.c_lflag & ICANON) && now.c_cc[VMIN] == 0 && now.c_cc[VTIME] == 1);
 	char byte;
 
-	EXPECT_EQ(read(tty, &byte, 1), 0);	/* a tenth of a second, nothing typed */
+	EXPECT_EQ(read(tty, &byte, 1), 0); /* a tenth of a second, nothing typed */
 	EXPECT(tcsetattr(tty, TCSADRAIN, &before) == 0);
 	EXPECT(tcgetattr(tty, &now) == 0 && now.c_lflag == before.c_lflag);
 	EXPECT(tcflush(tty, TCIFLUSH) == 0);
@@ -113,7 +113,8 @@ static void session_child(void)
 		_exit(1);
 	}
 	setpgid(pid, pid);
-	EXPECT(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTTIN);
+	EXPECT(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
+	       WSTOPSIG(status) == SIGTTIN);
 	EXPECT(tcsetpgrp(tty, pid) == 0);
 	EXPECT_EQ(tcgetpgrp(tty), pid);
 	signal(SIGTTOU, SIG_IGN);
@@ -131,7 +132,8 @@ static void session_child(void)
 		tcsetattr(tty, TCSANOW, &t);
 		_exit(1);
 	}
-	EXPECT(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTTOU);
+	EXPECT(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
+	       WSTOPSIG(status) == SIGTTOU);
 	kill(pid, SIGKILL);
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 }

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the calls that change names and sizes: mkdir mknod unlink rmdir rename link symlink truncate fallocate
+ * mount umount2, each with its -at kin; and fsync and sync, which have nothing to do.
+ * Locks: none of its own; the file system's hooks check again under theirs.
+ */
+#include "kernel/fs/at.h"
+#include "kernel/fs/fd.h"
+#include "kernel/syscalls.h"
+
+#define NO1 u64 a1 __unused
+#define NO2 u64 a2 __unused
+#define NO3 u64 a3 __unused
+#define NO4 u64 a4 __unused
+#define NO5 u64 a5 __unused
+
+/* Creates what PATH names. SLASH: slashes behind the name are fine. */
+static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *target, bool slash)
+{
+	struct vnode *v;
+	struct at a;
+	long e = at_walk(&a, dirfd, path, WALK_MAY_LACK | WALK_NAME);
+
+	if (e)
+		return e;
+	if (a.w.vnode)
+		e = -EEXIST;
+	else if (a.w.slash && !slash)
+		e = -ENOENT;
+	else if (!a.w.dir->ops->create)
+		e = -EPERM;
+	else
+		e = a.w.dir->ops->create(a.w.dir, a.w.name, a.w.len, mode, rdev, target, &v);
+	at_end(&a);
+	if (!e)
+		vnode_put(v);
+	return e;
+}
+
+long sys_mkdirat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
+{
+	return create_at(dirfd, path, S_IFDIR | (mode & 01777 & ~fs_umask()), 0, NULL, true);
+}
+
+long sys_mkdir(u64 path, u64 mode, NO2, NO3, NO4, NO5)
+{
+	return sys_mkdirat(AT_FDCWD, path, mode, 0, 0, 0);
+}
+
+long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, NO4, NO5)
+{
+	u32 type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
+
+	if (type == S_IFDIR)
+		return -EPERM;
+	if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK)
+		return -EINVAL;
+	return create_at(dirfd, path, type | (mode & 07777 & ~fs_umask()),
+			 type == S_IFCHR || type == S_IFBLK ? (u32)rdev : 0, NULL, false);
+}
+
+long sys_mknod(u64 path, u64 mode, u64 rdev, NO3, NO4, NO5)
+{
+	return sys_mknodat(AT_FDCWD, path, mode, rdev, 0, 0);
+}
+
+long sys_symlinkat(u64 target, u64 dirfd, u64 path, NO3, NO4, NO5)
+{
+	char *text = path_page();
+	ssize_t n;
+	long e;
+
+	if (!text)
+		return -ENOMEM;
+	n = user_copy_string(text, target, PATH_MAX);
+	e = n < 0 ? n : n == 0 ? -ENOENT : create_at(dirfd, path, S_IFLNK | 0777, 0, text, false);
+	path_page_free(text);
+	return e;
+}
+
+long sys_symlink(u64 target, u64 path, NO2, NO3, NO4, NO5)
+{
+	return sys_symlinkat(target, AT_FDCWD, path, 0, 0, 0);
+}
+
+long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
+{
+	struct vnode *v;
+	struct at a;
+	long e;
+
+	if (flags & ~(u64)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	e = at_lookup(from_fd, from, (flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
+				     (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0), &v);
+	if (e)
+		return e;
+	e = at_walk(&a, to_fd, to, WALK_MAY_LACK | WALK_NAME);
+	if (!e) {
+		if (a.w.vnode)
+			e = -EEXIST;
+		else if (a.w.slash)
+			e = -ENOENT;
+		else if (a.w.dir->mount != v->mount)
+			e = -EXDEV;
+		else if (S_ISDIR(v->mode) || !a.w.dir->ops->link)
+			e = -EPERM;
+		else
+			e = a.w.dir->ops->link(a.w.dir, a.w.name, a.w.len, v);
+		at_end(&a);
+	}
+	vnode_put(v);
+	return e;
+}
+
+long sys_link(u64 from, u64 to, NO2, NO3, NO4, NO5)
+{
+	return sys_linkat(AT_FDCWD, from, AT_FDCWD, to, 0, 0);
+}
+
+static long unlink_at(u64 dirfd, u64 path, bool rmdir)
+{
+	struct at a;
+	long e = at_walk(&a, dirfd, path, WALK_NAME);
+
+	if (e)
+		return e;
+	if (!a.w.dir)
+		e = !rmdir ? -EISDIR : a.w.dot ? -EINVAL : a.w.dotdot ? -ENOTEMPTY : -EBUSY;
+	else if (a.w.slash && !S_ISDIR(a.w.vnode->mode))
+		e = -ENOTDIR;
+	else if (a.w.vnode->mount != a.w.dir->mount)
+		e = rmdir ? -EBUSY : -EISDIR;	/* a mount's root */
+	else if (!a.w.dir->ops->unlink)
+		e = -EPERM;
+	else
+		e = a.w.dir->ops->unlink(a.w.dir, a.w.name, a.w.len, rmdir);
+	at_end(&a);
+	return e;
+}
+
+long sys_unlinkat(u64 dirfd, u64 path, u64 flags, NO3, NO4, NO5)
+{
+	return flags & ~(u64)AT_REMOVEDIR ? -EINVAL : unlink_at(dirfd, path, flags);
+}
+
+long sys_unlink(u64 path, NO1, NO2, NO3, NO4, NO5)
+{
+	return unlink_at(AT_FDCWD, path, false);
+}
+
+long sys_rmdir(u64 path, NO1, NO2, NO3, NO4, NO5)
+{
+	return unlink_at(AT_FDCWD, path, true);
+}
+
+#define RENAME_NOREPLACE 1
+
+static long rename(struct walk *from, struct walk *to, u64 flags)
+{
+	if (!from->dir || !to->dir)
+		return -EBUSY;
+	if (!S_ISDIR(from->vnode->mode) && (from->slash || to->slash))
+		return -ENOTDIR;
+	if (from->dir->mount != to->dir->mount)
+		return -EXDEV;
+	if (from->vnode->mount != from->dir->mount || (to->vnode && to->vnode->mount != to->dir->mount))
+		return -EBUSY;
+	if (!from->dir->ops->rename)
+		return -EPERM;
+	return from->dir->ops->rename(from->dir, from->name, from->len, to->dir, to->name, to->len, flags);
+}
+
+long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
+{
+	struct at a, b;
+	long e;
+
+	if (flags & ~(u64)RENAME_NOREPLACE)
+		return -EINVAL;
+	e = at_walk(&a, from_fd, from, WALK_NAME);
+	if (e)
+		return e;
+	e = at_walk(&b, to_fd, to, WALK_MAY_LACK | WALK_NAME);
+	if (!e) {
+		e = rename(&a.w, &b.w, flags);
+		at_end(&b);
+	}
+	at_end(&a);
+	return e;
+}
+
+long sys_renameat(u64 from_fd, u64 from, u64 to_fd, u64 to, NO4, NO5)
+{
+	return sys_renameat2(from_fd, from, to_fd, to, 0, 0);
+}
+
+long sys_rename(u64 from, u64 to, NO2, NO3, NO4, NO5)
+{
+	return sys_renameat2(AT_FDCWD, from, AT_FDCWD, to, 0, 0);
+}
+
+long sys_truncate(u64 path, u64 size, NO2, NO3, NO4, NO5)
+{
+	struct vnode *v;
+	long e;
+
+	if ((s64)size < 0)
+		return -EINVAL;
+	e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
+	if (e)
+		return e;
+	e = S_ISDIR(v->mode) ? -EISDIR : v->ops->resize ? v->ops->resize(v, size) : -EINVAL;
+	vnode_put(v);
+	return e;
+}
+
+/* Is F open for writing? */
+static bool writable(const struct file *f)
+{
+	u32 mode = f->flags & O_ACCMODE;
+
+	return mode == O_WRONLY || mode == O_RDWR;
+}
+
+long sys_ftruncate(u64 fd, u64 size, NO2, NO3, NO4, NO5)
+{
+	struct file *f = fd_get_io(fd);
+	long e = -EINVAL;
+
+	if (!f)
+		return -EBADF;
+	if ((s64)size >= 0 && writable(f) && f->vnode && S_ISREG(f->vnode->mode) && f->vnode->ops->resize)
+		e = f->vnode->ops->resize(f->vnode, size);
+	file_put(f);
+	return e;
+}
+
+static long allocate(struct file *f, u64 how, u64 start, u64 len)
+{
+	if (!writable(f))
+		return -EBADF;
+	if ((s64)start < 0 || (s64)len <= 0)
+		return -EINVAL;
+	if (how & ~(u64)(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE) ||
+	    (how & FALLOC_PUNCH_HOLE && how != (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE)))
+		return -EOPNOTSUPP;
+	if (!f->vnode || S_ISFIFO(f->vnode->mode))
+		return -ESPIPE;
+	if (!S_ISREG(f->vnode->mode))
+		return -ENODEV;
+	if ((s64)(start + len) < 0)
+		return -EFBIG;
+	return f->vnode->ops->allocate ? f->vnode->ops->allocate(f->vnode, how, start, start + len) : -EOPNOTSUPP;
+}
+
+long sys_fallocate(u64 fd, u64 how, u64 start, u64 len, NO4, NO5)
+{
+	struct file *f = fd_get_io(fd);
+	long e;
+
+	if (!f)
+		return -EBADF;
+	e = allocate(f, (u32)how, start, len);
+	file_put(f);
+	return e;
+}
+
+/* Flags that allow less or cache less, none of which matters here. Read-only, which would, is not among them. */
+#define MS_KNOWN 0x3218ddeUL
+enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
+
+long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __unused, NO5)
+{
+	static const struct fs_type *const types[] = { &tmpfs_type, &procfs_type };
+	char name[32];
+	struct vnode *v;
+	ssize_t n;
+	long e;
+
+	if ((flags & 0xffff0000) == 0xc0ed0000)	/* an old magic number that Linux ignores too */
+		flags &= 0xffff;
+	if (flags & ~MS_KNOWN)
+		return -EINVAL;		/* bind, move, remount, propagation */
+	n = user_copy_string(name, type, sizeof(name));
+	if (n < 0)
+		return n == -ENAMETOOLONG ? -ENODEV : n;
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		if (strcmp(name, types[i]->name))
+			continue;
+		e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
+		if (e)
+			return e;
+		e = vfs_mount(types[i], v);
+		vnode_put(v);
+		return e;
+	}
+	return -ENODEV;
+}
+
+long sys_umount2(u64 path, u64 flags, NO2, NO3, NO4, NO5)
+{
+	struct vnode *v;
+	long e;
+
+	if (flags & ~(u64)(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW))
+		return -EINVAL;
+	e = at_lookup(AT_FDCWD, path, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &v);
+	if (e)
+		return e;
+	e = vfs_unmount(v, flags & MNT_DETACH);
+	vnode_put(v);
+	return e;
+}
+
+long sys_fsync(u64 fd, NO1, NO2, NO3, NO4, NO5)
+{
+	struct file *f = fd_get_io(fd);
+	long e = 0;
+
+	if (!f)
+		return -EBADF;
+	if (!f->vnode || S_ISFIFO(f->vnode->mode))
+		e = -EINVAL;
+	file_put(f);
+	return e;
+}
+
+long sys_fdatasync(u64 fd, NO1, NO2, NO3, NO4, NO5)
+{
+	return sys_fsync(fd, 0, 0, 0, 0, 0);
+}
+
+long sys_sync(u64 a0 __unused, NO1, NO2, NO3, NO4, NO5)
+{
+	return 0;
+}

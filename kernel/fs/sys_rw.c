@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the calls that move bytes: read write pread64 pwrite64 readv writev preadv pwritev lseek sendfile
+ * copy_file_range getdents64.
+ * Locks: file->pos_lock from reading the position to storing it, for files that have one.
+ */
+#include "arch/cpu.h"
+#include "kernel/fs/fd.h"
+#include "kernel/fs/vfs.h"
+#include "kernel/process.h"
+#include "kernel/syscalls.h"
+#include "mm/kmem.h"
+
+#define MAX_BYTES 0x7ffff000UL	/* of one call, as Linux */
+#define IOV_MAX 1024
+#define NO3 u64 a3 __unused
+#define NO4 u64 a4 __unused
+#define NO5 u64 a5 __unused
+
+enum way { READ, WRITE };
+
+/* Is F open for this? */
+static bool allowed(const struct file *f, enum way way)
+{
+	u32 mode = f->flags & O_ACCMODE;
+
+	return !(f->flags & O_PATH) && (mode == O_RDWR || mode == (way == READ ? O_RDONLY : O_WRONLY));
+}
+
+static ssize_t move(struct file *f, struct iov_cursor *c, u64 *pos, enum way way)
+{
+	return way == READ ? file_read_iov(f, c, pos) : file_write_iov(f, c, pos);
+}
+
+/* At file->pos, or at *AT for the p- calls. */
+static ssize_t transfer(struct file *f, struct iov_cursor *c, const u64 *at, enum way way)
+{
+	ssize_t n;
+	u64 pos = 0;
+
+	if (!allowed(f, way))
+		return -EBADF;
+	if (at) {
+		if (!f->ops->seekable)
+			return -ESPIPE;
+		pos = *at;
+		return (s64)pos < 0 ? -EINVAL : move(f, c, &pos, way);
+	}
+	if (!f->ops->seekable)
+		return move(f, c, &pos, way);
+	mutex_lock(&f->pos_lock);
+	n = move(f, c, &f->pos, way);
+	mutex_unlock(&f->pos_lock);
+	return n;
+}
+
+static ssize_t transfer_one(u64 fd, u64 buf, u64 n, const u64 *at, enum way way)
+{
+	struct file *f = fd_get(fd);
+	struct iov_cursor c;
+	ssize_t done;
+
+	if (unlikely(!f))
+		return -EBADF;
+	if (likely(user_range_ok(buf, n))) {
+		iov_user(&c, buf, MIN(n, MAX_BYTES));
+		done = transfer(f, &c, at, way);
+	} else {
+		done = allowed(f, way) ? -EFAULT : -EBADF;
+	}
+	file_put(f);
+	return done;
+}
+
+long sys_read(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+{
+	return transfer_one(fd, buf, n, NULL, READ);
+}
+
+long sys_write(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+{
+	return transfer_one(fd, buf, n, NULL, WRITE);
+}
+
+long sys_pread64(u64 fd, u64 buf, u64 n, u64 at, NO4, NO5)
+{
+	return transfer_one(fd, buf, n, &at, READ);
+}
+
+long sys_pwrite64(u64 fd, u64 buf, u64 n, u64 at, NO4, NO5)
+{
+	return transfer_one(fd, buf, n, &at, WRITE);
+}
+
+/* Copies COUNT segments from user memory VEC to IOV and adds up; 0, -EFAULT, -EINVAL (too long in all). */
+static int get_segments(struct iovec *iov, vaddr_t vec, u64 count, size_t *total)
+{
+	*total = 0;
+	if (user_copy_in(iov, vec, count * sizeof(*iov)))
+		return -EFAULT;
+	for (u64 i = 0; i < count; i++) {
+		if ((s64)iov[i].len < 0)
+			return -EINVAL;
+		if (!user_range_ok(iov[i].base, iov[i].len))
+			return -EFAULT;
+		iov[i].len = MIN(iov[i].len, MAX_BYTES - *total);
+		*total += iov[i].len;
+	}
+	return 0;
+}
+
+#define INLINE_SEGMENTS 8
+
+static ssize_t transfer_segments(u64 fd, u64 vec, u64 count, const u64 *at, enum way way)
+{
+	struct iovec some[INLINE_SEGMENTS], *iov = some;
+	struct iov_cursor c = { 0 };
+	struct file *f = fd_get(fd);
+	ssize_t done = -EINVAL;
+
+	if (!f)
+		return -EBADF;
+	if (!allowed(f, way)) {
+		done = -EBADF;
+	} else if (count <= IOV_MAX) {
+		if (count > INLINE_SEGMENTS)
+			iov = kmem_alloc(count * sizeof(*iov));
+		done = iov ? get_segments(iov, vec, count, &c.left) : -ENOMEM;
+		c.iov = iov;
+		if (!done && count)
+			done = transfer(f, &c, at, way);
+		if (iov != some)
+			kmem_free(iov);
+	}
+	file_put(f);
+	return done;
+}
+
+long sys_readv(u64 fd, u64 vec, u64 count, NO3, NO4, NO5)
+{
+	return transfer_segments(fd, vec, count, NULL, READ);
+}
+
+long sys_writev(u64 fd, u64 vec, u64 count, NO3, NO4, NO5)
+{
+	return transfer_segments(fd, vec, count, NULL, WRITE);
+}
+
+long sys_preadv(u64 fd, u64 vec, u64 count, u64 at, NO4, NO5)
+{
+	return transfer_segments(fd, vec, count, &at, READ);
+}
+
+long sys_pwritev(u64 fd, u64 vec, u64 count, u64 at, NO4, NO5)
+{
+	return transfer_segments(fd, vec, count, &at, WRITE);
+}
+
+enum { SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE };
+#define GATHER 32
+
+/* First byte >= POS of F that lies in a page (DATA) or in none (the end of the file is such). -ENXIO, -EINTR. */
+static s64 seek_data(struct file *f, u64 pos, bool data)
+{
+	struct pcache *c = file_pcache(f);
+	u64 size = file_size(f), index = pos >> PAGE_SHIFT;
+	struct frame *page[GATHER];
+
+	if (pos >= size)
+		return -ENXIO;
+	if (!c)
+		return data ? (s64)pos : (s64)size;
+	for (;; index += GATHER) {
+		spin_lock(&c->lock);
+		pcache_gather(c, index, GATHER, page);
+		spin_unlock(&c->lock);
+		for (unsigned i = 0; i < GATHER; i++) {
+			u64 at = MAX(pos, (index + i) << PAGE_SHIFT);
+
+			if (at >= size)
+				return data ? -ENXIO : (s64)size;
+			if (!page[i] != data)
+				return at;
+		}
+		if (data && !READ_ONCE(c->nr_pages))
+			return -ENXIO;
+		cpu_irq_window();
+		if (signal_is_pending(current))
+			return -EINTR;
+	}
+}
+
+static s64 seek(struct file *f, s64 offset, unsigned whence)
+{
+	s64 base = 0;
+
+	switch (whence) {
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		base = f->pos;
+		break;
+	case SEEK_END:
+		base = file_size(f);
+		break;
+	case SEEK_DATA:
+	case SEEK_HOLE:
+		offset = seek_data(f, offset, whence == SEEK_DATA);
+		if (offset < 0)
+			return offset;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (__builtin_add_overflow(base, offset, &base))
+		return -EOVERFLOW;
+	if (base < 0)
+		return -EINVAL;
+	f->pos = base;
+	return base;
+}
+
+long sys_lseek(u64 fd, u64 offset, u64 whence, NO3, NO4, NO5)
+{
+	struct file *f = fd_get_io(fd);
+	long result = -ESPIPE;
+
+	if (!f)
+		return -EBADF;
+	if (f->ops->seekable) {
+		mutex_lock(&f->pos_lock);
+		result = seek(f, offset, (u32)whence);
+		mutex_unlock(&f->pos_lock);
+	}
+	file_put(f);
+	return result;
+}
+
+/* Copies up to N bytes from IN at *IN_POS to OUT at *OUT_POS through a page of ours, moving both. */
+static ssize_t copy(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 n)
+{
+	struct frame *frame = frame_alloc(FRAME_KERNEL);
+	ssize_t done = 0, got, put;
+	struct iov_cursor c;
+
+	if (!frame)
+		return -ENOMEM;
+	do {
+		iov_kernel(&c, frame_ptr(frame), MIN(n - done, PAGE_SIZE));
+		got = file_read_iov(in, &c, in_pos);
+		if (got <= 0)
+			break;
+		iov_kernel(&c, frame_ptr(frame), got);
+		put = file_write_iov(out, &c, out_pos);
+		*in_pos -= got - MAX(put, 0L);		/* what was not written has not been read */
+		done += MAX(put, 0L);
+		if (put < got) {
+			got = put;
+			break;
+		}
+		cpu_irq_window();
+	} while ((u64)done < n && !signal_is_pending(current));
+	frame_put(frame);
+	return done || got > 0 ? done : got;
+}
+
+/* sendfile and copy_file_range: positions are the files' own, or at user addresses IN_AT, OUT_AT. */
+static ssize_t copy_at(struct file *in, u64 in_at, struct file *out, u64 out_at, u64 n)
+{
+	u64 in_pos, out_pos;
+	ssize_t done;
+
+	if (!allowed(in, READ) || !allowed(out, WRITE))
+		return -EBADF;
+	if (!in->ops->read_iov || !in->ops->seekable || !out->ops->write_iov)
+		return -EINVAL;
+	in_pos = READ_ONCE(in->pos);
+	out_pos = READ_ONCE(out->pos);
+	if ((in_at && user_get(&in_pos, in_at)) || (out_at && user_get(&out_pos, out_at)))
+		return -EFAULT;
+	if ((s64)in_pos < 0 || (s64)out_pos < 0 || (s64)n < 0)
+		return -EINVAL;
+	done = n ? copy(in, &in_pos, out, &out_pos, MIN(n, MAX_BYTES)) : 0;
+	if (done <= 0)
+		return done;
+	if (!in_at)
+		in->pos = in_pos;
+	if (!out_at && out->ops->seekable)
+		out->pos = out_pos;
+	if ((in_at && user_put(in_at, &in_pos)) || (out_at && user_put(out_at, &out_pos)))
+		return -EFAULT;
+	return done;
+}
+
+long sys_sendfile(u64 out_fd, u64 in_fd, u64 in_at, u64 n, NO4, NO5)
+{
+	struct file *in = fd_get(in_fd), *out = fd_get(out_fd);
+	ssize_t done = in && out ? out->flags & O_APPEND ? -EINVAL : copy_at(in, in_at, out, 0, n) : -EBADF;
+
+	if (in)
+		file_put(in);
+	if (out)
+		file_put(out);
+	return done;
+}
+
+/* May the range be copied at all? Regular files only, and not onto itself. */
+static int check_range(struct file *in, u64 in_at, struct file *out, u64 out_at, u64 n)
+{
+	u64 from = in->pos, to = out->pos;
+
+	if (!in->vnode || !out->vnode || !S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
+		return (in->vnode && S_ISDIR(in->vnode->mode)) || (out->vnode && S_ISDIR(out->vnode->mode)) ? -EISDIR :
+													     -EINVAL;
+	if (out->flags & O_APPEND)
+		return -EBADF;
+	if ((in_at && user_get(&from, in_at)) || (out_at && user_get(&to, out_at)))
+		return -EFAULT;
+	if (from + n < from || to + n < to)
+		return -EOVERFLOW;
+	return in->vnode == out->vnode && from < to + n && to < from + n ? -EINVAL : 0;
+}
+
+long sys_copy_file_range(u64 in_fd, u64 in_at, u64 out_fd, u64 out_at, u64 n, u64 flags)
+{
+	struct file *in = fd_get(in_fd), *out = fd_get(out_fd);
+	ssize_t done = -EBADF;
+
+	if (in && out) {
+		done = flags ? -EINVAL : check_range(in, in_at, out, out_at, n);
+		if (!done)
+			done = copy_at(in, in_at, out, out_at, n);
+	}
+	if (in)
+		file_put(in);
+	if (out)
+		file_put(out);
+	return done;
+}
+
+long sys_getdents64(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+{
+	struct file *f = fd_get_io(fd);
+	long result;
+
+	if (!f)
+		return -EBADF;
+	result = f->ops->getdents ? f->ops->getdents(f, buf, (u32)n) : -ENOTDIR;
+	file_put(f);
+	return result;
+}

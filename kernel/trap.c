@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: what becomes of exceptions and interrupts: page faults go to mm/fault.c, what a program does wrong
+ * becomes a signal, what the kernel does wrong a panic; and the last work before user mode.
+ *
+ * Called by the entry code with interrupts off and no lock held. A fault of the kernel itself is legal only
+ * at the instructions that touch programs' memory (arch/user.h), which trap_fixup knows.
+ */
+#include "arch/cpu.h"
+#include "arch/machine.h"
+#include "kernel/base/print.h"
+#include "kernel/thread.h"
+#include "mm/fault.h"
+
+/* The running process asked for memory that there is not. The caller lets go, the process ends. */
+static void out_of_memory(void)
+{
+	struct process *p = current_process;
+
+	count(oom_kill);
+	printk(LOG_ERR, "out of memory: killed %d %s", p->pid, current->comm);
+	spin_lock(&process_lock);
+	process_kill(p, SIGKILL);
+	spin_unlock(&process_lock);
+}
+
+static __noinline void user_fault_failed(enum fault_result result, vaddr_t va)
+{
+	switch (result) {
+	case FAULT_BUS:
+		signal_fault(SIGBUS, BUS_ADRERR, va);
+		break;
+	case FAULT_OOM:
+		out_of_memory();
+		break;
+	default:
+		signal_fault(SIGSEGV, result == FAULT_ACCERR ? SEGV_ACCERR : SEGV_MAPERR, va);
+	}
+}
+
+/* A user copy met a page that is not there, or may not be touched so. */
+static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
+{
+	struct thread *t = current;
+	u64 rip = f->rip;
+	enum fault_result result;
+
+	if (va >= USER_END || !t->space || !trap_fixup(f))
+		panic_trap(f, va < PAGE_SIZE ? "null pointer" : "page fault in the kernel");
+	count(fault_kernel);
+	result = fault_handle(t->space, va, (unsigned)f->error | FAULT_USER);
+	if (result == FAULT_OK) {
+		f->rip = rip;
+		t->process->min_faults++;
+	} else if (result == FAULT_OOM) {
+		out_of_memory();
+	}
+}
+
+static inline void page_fault(struct trapframe *f)
+{
+	vaddr_t va = read_cr2();
+	struct thread *t = current;
+	enum fault_result result;
+
+	if (unlikely(!trap_from_user(f))) {
+		kernel_fault(f, va);
+		return;
+	}
+	result = fault_handle(t->space, va, (unsigned)f->error);
+	if (likely(result == FAULT_OK))
+		t->process->min_faults++;
+	else
+		user_fault_failed(result, va);
+}
+
+static const struct { u8 signo, code; } exception_signal[] = {
+	[TRAP_DE] = { SIGFPE, FPE_INTDIV },
+	[TRAP_DB] = { SIGTRAP, TRAP_TRACE },
+	[TRAP_BP] = { SIGTRAP, SI_KERNEL },
+	[TRAP_OF] = { SIGSEGV, SI_KERNEL },
+	[TRAP_BR] = { SIGSEGV, SI_KERNEL },
+	[TRAP_UD] = { SIGILL, ILL_ILLOPN },
+	[TRAP_TS] = { SIGSEGV, SI_KERNEL },
+	[TRAP_NP] = { SIGBUS, SI_KERNEL },
+	[TRAP_SS] = { SIGBUS, SI_KERNEL },
+	[TRAP_GP] = { SIGSEGV, SI_KERNEL },
+	[TRAP_MF] = { SIGFPE, FPE_FLTINV },
+	[TRAP_AC] = { SIGBUS, BUS_ADRALN },
+	[TRAP_XM] = { SIGFPE, FPE_FLTINV },
+	[TRAP_CP] = { SIGSEGV, SI_KERNEL },
+};
+
+static __noinline void other_exception(struct trapframe *f, unsigned vector)
+{
+	if (!trap_from_user(f)) {
+		if (!trap_fixup(f))
+			panic_trap(f, "exception in the kernel");
+		return;
+	}
+	if (vector >= ARRAY_SIZE(exception_signal) || !exception_signal[vector].signo)
+		panic_trap(f, "unexpected exception");
+	/* The address is that of the instruction where the signal is about the instruction itself. */
+	bool about_rip = vector == TRAP_DE || vector == TRAP_UD || vector == TRAP_DB || vector == TRAP_MF ||
+			 vector == TRAP_XM;
+	signal_fault(exception_signal[vector].signo, exception_signal[vector].code, about_rip ? f->rip : 0);
+}
+
+void trap_exception(struct trapframe *f, unsigned vector)
+{
+	if (likely(vector == TRAP_PF))
+		page_fault(f);
+	else
+		other_exception(f, vector);
+}
+
+void trap_interrupt(struct trapframe *f, unsigned vector)
+{
+	u32 ready = sched_nr_ready();
+
+	count(interrupts);
+	switch (vector) {
+	case IRQ_TIMER:
+		irq_ack();
+		timers_run();
+		sched_tick();
+		break;
+	case IRQ_SPURIOUS:
+		return;
+	default:
+		arch_interrupt(f, vector);
+	}
+	/* Who was woken by an interrupt has waited for it: it goes first. */
+	if (sched_nr_ready() > ready)
+		this_cpu(thread_work) |= WORK_RESCHED;
+}
+
+void trap_user_work(struct trapframe *f)
+{
+	if (this_cpu(thread_work) & WORK_RESCHED) {
+		this_cpu(thread_work) &= ~WORK_RESCHED;
+		sched_yield();
+	}
+	if (this_cpu(thread_work) & WORK_SIGNAL) {
+		this_cpu(thread_work) &= ~WORK_SIGNAL;
+		signal_deliver(f);
+	}
+}

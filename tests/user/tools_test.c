@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tools_test.c - the programs of /bin do what they say: workloads run, check themselves and print
+ * rows or one JSON object; the instruments agree with what was run; mistakes are told in one line.
+ * Needs the programs in PATH, so it can be run on Linux as well.
+ *
+ * tests/run: limit=120 nocheck
+ */
+#include "tests/user/test.h"
+
+static char output[1 << 16];
+
+/* Run a shell command; returns its exit status, its standard output in `output`. */
+static int shell(const char *command)
+{
+	FILE *from = popen(command, "r");
+	size_t have = 0, got;
+	int status;
+
+	REQUIRE(from);
+	while ((got = fread(output + have, 1, sizeof(output) - 1 - have, from)) > 0)
+		have += got;
+	output[have] = 0;
+	status = pclose(from);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -status;
+}
+
+/* The number after `"name":` or `name=` in the output; -1 when absent. */
+static long long field(const char *name)
+{
+	char json[80], plain[80], *at;
+
+	snprintf(json, sizeof(json), "\"%s\":", name);
+	snprintf(plain, sizeof(plain), "%s=", name);
+	at = strstr(output, json);
+	if (at)
+		return strtoll(at + strlen(json), NULL, 10);
+	at = strstr(output, plain);
+	return at ? strtoll(at + strlen(plain), NULL, 10) : -1;
+}
+
+static bool one_json_object(void)
+{
+	size_t len = strlen(output);
+
+	return len > 3 && output[0] == '{' && output[len - 2] == '}' &&
+	       strchr(output, '\n') == output + len - 1;
+}
+
+static const char *const workloads[] = {
+	"multi-fault",
+	"multi-fault -r 3 4",
+	"multi-fault-all -r 3 4",
+	"sparse --va 64M",
+	"sparse --va 8G --mode page --step 64M",
+	"sparse --va 16M --mode piecemeal",
+	"sparse --va 16M --mode oddeven",
+	"sparse --va 64G --mode upper",
+	"sparse --va 1G --mode arenas --ops 3000",
+	"forkbench -r 1 8",
+	"forkbench -r 1 0",
+	"forkbench --mode snapshot -n 3 -k 200 4",
+	"forkbench --mode children -n 20 4",
+	"forkbench --mode tree -d 2 1",
+	"shells -n 20",
+	"shells -n 20 -p 4 --mode vfork",
+	"shells -n 20 --mode fork",
+	"shells -n 5 --mode sh",
+	"filescan --size 4M",
+	"filescan --size 4M --pattern random --map shared -w",
+	"filescan --size 4M --pattern strided -w",
+	"filescan --size 8M --pattern 2m",
+	"anonscan --size 4M",
+	"anonscan --size 4M --pattern random -w",
+	"anonscan --size 8M --pattern 2m -w",
+	"pretouch --size 4M",
+	"bench -r 1 null_syscall anon_write_fault munmap_page fork_0 fork_exec_exit_wait",
+};
+
+static void workloads_run(void)
+{
+	char command[200];
+
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		int status = shell(workloads[i]);
+
+		if (!EXPECT_EQ(status, 0) || !EXPECT(strchr(output, '=') != NULL))
+			printf("# %s\n", workloads[i]);
+		/* the options after the words, as people type them */
+		snprintf(command, sizeof(command), "%s -j", workloads[i]);
+		status = shell(command);
+		if (!EXPECT_EQ(status, 0) || !EXPECT(one_json_object()))
+			printf("# %s\n%s\n", command, output);
+	}
+}
+
+static void figures_add_up(void)
+{
+	EXPECT_EQ(shell("multi-fault -j 1"), 0);
+	EXPECT_EQ(field("pages"), 5120);
+	EXPECT(field("faults") >= 5120 && field("faults") < 5200);
+	EXPECT_EQ(field("VmPTE_before_kB"), field("VmPTE_after_kB"));
+	EXPECT_EQ(shell("anonscan -w -s 4M"), 0);
+	EXPECT_EQ(field("faults"), 1024);
+	if (on_quire())
+		EXPECT_EQ(field("VmRSS_gained_kB"), 4096);
+	EXPECT_EQ(shell("pretouch -s 4M -m read-write"), 0);
+	EXPECT_EQ(field("read-write_first_faults"), 1024);
+	EXPECT_EQ(field("read-write_then_faults"), 1024);
+}
+
+static void perf_counts(void)
+{
+	long long alone;
+
+	EXPECT_EQ(shell("perf stat -j anonscan -w -s 4M | tail -n 1"), 0);
+	EXPECT(one_json_object());
+	EXPECT_EQ(field("status"), 0);
+	EXPECT(field("pgfault") >= 1024 && field("pgfault") < 1300);
+	EXPECT(field("instructions") > 0);
+	if (on_quire()) {
+		EXPECT(field("fault_anon") >= 1024);
+		alone = field("pgfault");
+		EXPECT_EQ(shell("perf stat -j anonscan -w -s 8M | tail -n 1"), 0);
+		EXPECT_EQ(field("pgfault"), alone + 1024);
+	}
+	EXPECT_EQ(shell("perf stat true"), 0);
+	EXPECT(strstr(output, "pgfault") && strstr(output, "faults"));
+	EXPECT_EQ(shell("perf stat -x, true | grep pgfault"), 0);
+	EXPECT(strstr(output, ",pgfault\n") != NULL);
+	EXPECT_EQ(shell("perf stat -j -o /tmp/tools_test.json sh -c 'exit 7'"), 7);
+	EXPECT_EQ(shell("cat /tmp/tools_test.json; rm /tmp/tools_test.json"), 0);
+	EXPECT_EQ(field("status"), 7);
+	EXPECT_EQ(shell("perf stat nosuchprogram 2>/dev/null"), 127);
+	EXPECT_EQ(shell("perf stat sh -c 'kill -9 $$'"), 137);
+	EXPECT_EQ(shell("perf 2>&1"), 2);
+}
+
+static void window_changes_faults(void)
+{
+	long long small, large;
+
+	if (!on_quire())
+		return;
+	EXPECT_EQ(shell("sysctl fault_around_bytes=4096; filescan -s 4M"), 0);
+	small = field("faults");
+	EXPECT_EQ(shell("sysctl fault_around_bytes=65536; filescan -s 4M"), 0);
+	large = field("faults");
+	printf("# faults over 1024 pages: %lld at 4 KiB, %lld at 64 KiB\n", small, large);
+	EXPECT_EQ(small, 1024);
+	EXPECT(large == 64 || large == 1024); /* 1024: a kernel without fault-around as yet */
+}
+
+static void instruments(void)
+{
+	EXPECT_EQ(shell("vmstat"), 0);
+	EXPECT(strstr(output, "pgfault") != NULL);
+	EXPECT_EQ(shell("vmstat 1 1"), 0);
+	EXPECT_EQ(shell("help"), 0);
+	EXPECT(strstr(output, "forkbench") != NULL);
+	if (!on_quire())
+		return;
+	EXPECT_EQ(shell("sysctl"), 0);
+	EXPECT(strstr(output, "vm.fault_around_bytes") != NULL);
+	EXPECT_EQ(shell("sysctl -n vm.zero_page"), 0);
+	EXPECT(!strcmp(output, "1\n"));
+	EXPECT_EQ(shell("sysctl zero_page=5 2>&1"), 1);
+	EXPECT(strstr(output, "zero_page") && strchr(output, '1'));
+	EXPECT_EQ(shell("sysctl zero_page=0 && sysctl -n zero_page; sysctl zero_page=1"), 0);
+	EXPECT(!strncmp(output, "0\n", 2));
+	EXPECT_EQ(shell("sysctl nosuch 2>&1"), 1);
+	EXPECT_EQ(shell("ptdump"), 0);
+	EXPECT(strstr(output, "L4") && strstr(output, "tables"));
+	EXPECT_EQ(shell("ptdump 1"), 0);
+	EXPECT_EQ(shell("ptdump 999999 2>&1"), 1);
+	EXPECT_EQ(shell("for w in code data bss heap stack; do ptwalk $w | grep -q 'L1.*page' || "
+			"exit 1; done"),
+		  0);
+	EXPECT_EQ(shell("ptwalk fresh"), 0);
+	EXPECT(strstr(output, "empty") != NULL);
+	EXPECT_EQ(shell("ptwalk zero"), 0);
+	EXPECT(strstr(output, "zero") != NULL);
+}
+
+static void mistakes_are_told(void)
+{
+	static const char *const mistakes[] = {
+		"multi-fault x",  "multi-fault 0",  "sparse --va 5",	"sparse --mode x",
+		"forkbench -r x", "shells -p 1000", "filescan --map x", "anonscan -p x",
+		"pretouch -m x",  "bench nosuch",   "ptdump x",		"ptwalk",
+		"vmstat x"
+	};
+
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		char command[100];
+
+		snprintf(command, sizeof(command), "%s 2>&1", mistakes[i]);
+		if (!EXPECT_EQ(shell(command), 2) || !EXPECT(strlen(output) > 10))
+			printf("# %s\n%s\n", command, output);
+	}
+}
+
+int main(void)
+{
+	if (shell("multi-fault -h"))
+		test_skip("the programs are not in PATH");
+	RUN(workloads_run);
+	RUN(figures_add_up);
+	RUN(perf_counts);
+	RUN(window_changes_faults);
+	RUN(instruments);
+	RUN(mistakes_are_told);
+	return test_end();
+}
