@@ -7,6 +7,7 @@
 #include "kernel/abi.h"
 #include "kernel/base/errno.h"
 #include "mm/check.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
@@ -65,7 +66,12 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 			err = -EINVAL;
 			break;
 		}
-		vm_zap(s, &b, MAX(start, r->start), MIN(end, r->end));
+		start = MAX(start, r->start);
+		if (share_own_edges(&b, start, MIN(end, r->end)) < 0) {
+			err = -ENOMEM;
+			break;
+		}
+		vm_zap(s, &b, start, MIN(end, r->end));
 		start = r->end;
 	}
 	spin_unlock(&s->lock);
@@ -76,12 +82,15 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 static long change_flags(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
 {
 	struct region *dropped = NULL;
+	struct tlb_batch b;
 	long err;
 
+	tlb_batch_begin(&b, s);
 	space_change_begin(s);
-	err = unmap_prepare(s, start, end);
+	err = unmap_prepare(s, &b, start, end);
 	if (err) {
 		space_change_end(s);
+		tlb_batch_finish(&b);
 		return -EAGAIN;
 	}
 	for (struct region *r = region_at_or_above(s, start);; r = region_next(r)) {
@@ -100,6 +109,7 @@ static long change_flags(struct space *s, const struct advice *a, vaddr_t start,
 			break;
 	}
 	space_change_end(s);
+	tlb_batch_finish(&b);
 	region_free_list(dropped);
 	return err;
 }
