@@ -49,16 +49,15 @@ static const struct advice *find(int number)
 	return NULL;
 }
 
-static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
+/* How far from START the pages may be dropped, in *STOP; what to report in the end. */
+static long droppable(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end, vaddr_t *stop)
 {
-	struct tlb_batch b;
+	struct region *r = region_at_or_above(s, start);
+	vaddr_t at = start;
 	long err = 0;
 
-	tlb_batch_begin(&b, s);
-	spin_lock(&s->lock);
-	struct region *r = region_at_or_above(s, start);
-	for (; start < end; r = region_next(r)) {
-		if (!r || r->start > start)
+	for (; at < end; at = r->end, r = region_next(r)) {
+		if (!r || r->start > at)
 			err = -ENOMEM;
 		if (!r || r->start >= end)
 			break;
@@ -66,13 +65,24 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 			err = -EINVAL;
 			break;
 		}
-		start = MAX(start, r->start);
-		if (share_own_edges(&b, start, MIN(end, r->end)) < 0) {
-			err = -ENOMEM;
-			break;
-		}
-		vm_zap(s, &b, start, MIN(end, r->end));
-		start = r->end;
+	}
+	*stop = MIN(at, end);
+	return err;
+}
+
+static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
+{
+	struct tlb_batch b;
+	vaddr_t stop;
+
+	tlb_batch_begin(&b, s);
+	spin_lock(&s->lock);
+	long err = droppable(s, a, start, end, &stop);
+	if (start < stop) {
+		if (share_own_edges(&b, start, stop) < 0)
+			err = -EAGAIN;		/* nothing is dropped; ENOMEM means a hole */
+		else
+			vm_zap(s, &b, start, stop);
 	}
 	spin_unlock(&s->lock);
 	tlb_batch_finish(&b);

@@ -11,7 +11,7 @@
 
 /*
  * The gate. Table locked. Stores NEW, with those bits of KEEP that the old entry has at that instant (the
- * CPU may be setting A or D). Returns what was there.
+ * CPU may be setting A or D). Returns what was there. B is NULL where no CPU can have the old entry, or all may.
  */
 static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *slot, vaddr_t va, pte_t new, pte_t keep)
 {
@@ -26,7 +26,7 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 	} else {
 		while (!__atomic_compare_exchange_n(slot, &old, new | (old & keep), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			;
-		if (pte_loses(old, new))
+		if (b && pte_loses(old, new))
 			tlb_batch_page(b, va);
 		if (new) {
 			count(pt_change);

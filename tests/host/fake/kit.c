@@ -233,3 +233,24 @@ void kit_space_end(struct space *s)
 	fake_cpu_set(self);
 	space_put(s);
 }
+
+static void recount(const struct frame *t, struct kit_count *c)
+{
+	c->n[PTE_CLASS_NONE]++;
+	for (unsigned i = 0; i < (t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES); i++) {
+		pte_t e = pt_slots(t)[i];
+
+		if (e && t->level == 1)
+			c->n[pte_class(e)]++;
+		else if (e)
+			recount(pt_child(e), c);
+	}
+}
+
+struct kit_count kit_recount(struct space *s)
+{
+	struct kit_count c = { 0 };
+
+	recount(s->root, &c);
+	return c;
+}

@@ -70,3 +70,7 @@ struct space_usage kit_usage(struct space *s);
 void kit_fail_nth(u32 n);
 void kit_fail_from(u32 n);
 void kit_fail_none(void);
+
+/* What the tables of S hold, counted entry by entry; tables of all levels in [PTE_CLASS_NONE]. */
+struct kit_count { u64 n[NR_PTE_CLASSES]; };
+struct kit_count kit_recount(struct space *s);

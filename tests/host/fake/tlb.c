@@ -432,7 +432,8 @@ void fake_start(unsigned mib)
 	size_t size = (size_t)(__stop_percpu - __start_percpu);
 
 	for (u32 nr = 0; nr < MAX_CPUS; nr++) {
-		char *copy = nr ? aligned_alloc(64, ALIGN_UP(size, 64)) : __start_percpu;
+		static char *copies[MAX_CPUS];
+		char *copy = copies[nr] = nr ? aligned_alloc(64, ALIGN_UP(size, 64)) : __start_percpu;
 
 		if (!copy)
 			abort();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Host shadow of kernel/base/string.h: libc's functions, and the two that libc lacks (fake/base.c). */
+/* Host shadow of kernel/base/string.h: libc's functions, and the two that libc lacks (kernel/base/text.c). */
 #pragma once
 #include <string.h>
 #include "kernel/base/types.h"
