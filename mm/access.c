@@ -12,9 +12,10 @@
 static struct frame *hold_page(struct space *s, vaddr_t va, bool write)
 {
 	for (;;) {
-		struct frame *t = pt_find(s->root, va), *f = NULL;
+		bool own = false;
+		struct frame *t = pt_find_own(s->root, va, &own), *f = NULL;
 
-		if (t && pt_lock(t)) {
+		if (t && (own || !write) && pt_lock(t)) {
 			pte_t e = *pt_slot(t, va);
 
 			if (pte_permits(e, pte_want(write), false)) {

@@ -7,6 +7,7 @@
 #include "kernel/abi.h"
 #include "kernel/base/errno.h"
 #include "mm/check.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
@@ -48,16 +49,15 @@ static const struct advice *find(int number)
 	return NULL;
 }
 
-static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
+/* How far from START the pages may be dropped, in *STOP; what to report in the end. */
+static long droppable(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end, vaddr_t *stop)
 {
-	struct tlb_batch b;
+	struct region *r = region_at_or_above(s, start);
+	vaddr_t at = start;
 	long err = 0;
 
-	tlb_batch_begin(&b, s);
-	spin_lock(&s->lock);
-	struct region *r = region_at_or_above(s, start);
-	for (; start < end; r = region_next(r)) {
-		if (!r || r->start > start)
+	for (; at < end; at = r->end, r = region_next(r)) {
+		if (!r || r->start > at)
 			err = -ENOMEM;
 		if (!r || r->start >= end)
 			break;
@@ -65,8 +65,24 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 			err = -EINVAL;
 			break;
 		}
-		vm_zap(s, &b, MAX(start, r->start), MIN(end, r->end));
-		start = r->end;
+	}
+	*stop = MIN(at, end);
+	return err;
+}
+
+static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
+{
+	struct tlb_batch b;
+	vaddr_t stop;
+
+	tlb_batch_begin(&b, s);
+	spin_lock(&s->lock);
+	long err = droppable(s, a, start, end, &stop);
+	if (start < stop) {
+		if (share_own_edges(&b, start, stop) < 0)
+			err = -EAGAIN;		/* nothing is dropped; ENOMEM means a hole */
+		else
+			vm_zap(s, &b, start, stop);
 	}
 	spin_unlock(&s->lock);
 	tlb_batch_finish(&b);
@@ -76,12 +92,15 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 static long change_flags(struct space *s, const struct advice *a, vaddr_t start, vaddr_t end)
 {
 	struct region *dropped = NULL;
+	struct tlb_batch b;
 	long err;
 
+	tlb_batch_begin(&b, s);
 	space_change_begin(s);
-	err = unmap_prepare(s, start, end);
+	err = unmap_prepare(s, &b, start, end);
 	if (err) {
 		space_change_end(s);
+		tlb_batch_finish(&b);
 		return -EAGAIN;
 	}
 	for (struct region *r = region_at_or_above(s, start);; r = region_next(r)) {
@@ -100,6 +119,7 @@ static long change_flags(struct space *s, const struct advice *a, vaddr_t start,
 			break;
 	}
 	space_change_end(s);
+	tlb_batch_finish(&b);
 	region_free_list(dropped);
 	return err;
 }

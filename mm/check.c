@@ -53,7 +53,7 @@ static void check_leaf(struct check *c, vaddr_t va, pte_t e)
 		FAIL("entry %#lx at %#lx maps page %lu of its file", e, va, f->cached.index);
 }
 
-static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_t base)
+static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_t base, bool own)
 {
 	u16 count[NR_PTE_CLASSES] = { 0 };
 	unsigned n = level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
@@ -61,8 +61,8 @@ static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_
 	if (t->kind != FRAME_TABLE || t->level != level || t->dead)
 		FAIL("frame %#lx, table for %#lx at level %u: kind %u, level %u%s", frame_number(t), base, level, t->kind, t->level,
 		     t->dead ? ", dead" : "");
-	if (t->refs != 1)
-		FAIL("table %#lx of %#lx has use %u, not 1", frame_number(t), base, t->refs);
+	if (t->refs == 0 || (own && t->refs != 1))
+		FAIL("table %#lx of %#lx has use %u and %s", frame_number(t), base, t->refs, own ? "a writable parent" : "no user");
 	if (t->table.base != base)
 		FAIL("table %#lx of %#lx says that it maps %#lx", frame_number(t), base, t->table.base);
 	for (unsigned i = 0; i < n; i++) {
@@ -77,9 +77,9 @@ static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_
 		if (level == 1) {
 			check_leaf(c, va, e);
 		} else {
-			if (!pte_present(e) || !pte_writable(e) || !pte_user(e) || pte_large(e) || !pte_exec(e))
-				FAIL("entry %#lx at %#lx, level %u, is no table of its own", e, va, level);
-			check_table(c, pt_child(e), level - 1, va);
+			if (!pte_present(e) || !pte_user(e) || pte_large(e) || !pte_exec(e) || pte_class(e))
+				FAIL("entry %#lx at %#lx, level %u, is no table", e, va, level);
+			check_table(c, pt_child(e), level - 1, va, pte_writable(e));
 		}
 	}
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
@@ -115,7 +115,7 @@ void check_space(struct space *s)
 	spin_lock(&s->lock);
 	struct check c = { .space = s, .region = region_at_or_above(s, 0) };
 	check_regions(s);
-	check_table(&c, s->root, PT_LEVELS, 0);
+	check_table(&c, s->root, PT_LEVELS, 0, true);
 	spin_unlock(&s->lock);
 }
 

@@ -12,8 +12,10 @@
  *   file, private     write    empty            fault_file_copy
  *   private           write    not writable     fault_cow: a copy; or the page itself, if nobody else has it
  *   shared            write    not writable     fault_mkwrite
+ *   any               write    permits it       fault_own, when tables were in the way; else
  *   any               any      permits it       fault_spurious
  *
+ * A write first makes every table on its way its own (mm/share.h); a read may fill a table that others use too.
  * Locks: none until the case is decided and its page is at hand; then the one leaf table, under which
  * fault_lock() validates what was seen (space->seq, the entry). What has changed means: begin again.
  */
@@ -23,6 +25,8 @@
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
+#include "mm/share.h"
+#include "mm/vm.h"
 
 #define STACK_GUARD_GAP MiB(1)
 
@@ -39,8 +43,14 @@ static enum fault_result grow_stack(struct space *s, vaddr_t va)
 		struct region *below = region_prev(r);
 		u64 pages = (r->start - va) >> PAGE_SHIFT;
 
+		struct tlb_batch b;
+		tlb_batch_begin(&b, s);
 		if ((!below || below->end + STACK_GUARD_GAP <= va || below->flags & R_GROWSDOWN) && va >= MMAP_MIN_ADDR &&
 		    (s->pages + pages) << PAGE_SHIFT <= s->limit_as) {
+			if (share_clear_hole(&b, va, r->start) < 0) {
+				result = FAULT_OOM;
+				goto out;
+			}
 			r->start = va;
 			s->pages += pages;
 			if (r->flags & R_LOCKED)
@@ -48,6 +58,8 @@ static enum fault_result grow_stack(struct space *s, vaddr_t va)
 			count(fault_stack);
 			result = FAULT_AGAIN;
 		}
+out:
+		tlb_batch_finish(&b);
 	}
 	space_change_end(s);
 	if (result == FAULT_MAPERR)
@@ -64,6 +76,12 @@ enum fault_result fault_spurious(struct fault *f)
 {
 	count(fault_spurious);
 	arch_tlb_flush_page(f->va);
+	return FAULT_OK;
+}
+
+enum fault_result fault_own(struct fault *f __unused)
+{
+	count(fault_own);
 	return FAULT_OK;
 }
 
@@ -93,12 +111,31 @@ static enum fault_result choose_case(struct fault *f)
 		return f->write || !tune.zero_page ? fault_anon(f) : fault_zero(f);
 	}
 	if (pte_permits(f->old, pte_want(f->write), f->exec))
-		return fault_spurious(f);
+		return f->took ? fault_own(f) : fault_spurious(f);
 	if (unlikely(!f->write || pte_barred(f->old)))
 		return disagreement(f);
 	if (f->flags & R_SHARED)
 		return fault_mkwrite(f);
 	return pte_class(f->old) == PTE_CLASS_ZERO ? fault_anon(f) : fault_cow(f);
+}
+
+/* The leaf table: for a write on a path of one's own, for a read whoever else uses it (mm/share.h). */
+static struct frame *find_table(struct fault *f)
+{
+	struct frame *t = pt_find_own(f->space->root, f->va, &f->own);
+
+	if (likely(t && f->own))
+		return t;
+	if (!f->space->shares) {
+		f->own = true;
+		return pt_make(f->space, f->va);
+	}
+	if (f->write) {
+		f->own = true;
+		return share_make_own(f->space, f->va, &f->took);
+	}
+	pt_make(f->space, f->va);
+	return pt_find_own(f->space->root, f->va, &f->own);
 }
 
 static enum fault_result try(struct fault *f)
@@ -123,7 +160,7 @@ static enum fault_result try(struct fault *f)
 		count(fault_prot);
 		return FAULT_ACCERR;
 	}
-	f->table = pt_make(s, f->va);
+	f->table = find_table(f);
 	if (unlikely(!f->table))
 		return FAULT_OOM;
 	f->slot = pt_slot(f->table, f->va);

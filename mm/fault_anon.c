@@ -14,6 +14,8 @@ enum fault_result fault_zero(struct fault *f)
 		return FAULT_AGAIN;
 	pt_store(NULL, f->table, f->slot, f->va, pte_leaf(frame_pa(zero_frame), PTE_CLASS_ZERO, fault_rights(f, false)));
 	pt_unlock(f->table);
+	if (unlikely(!f->own))
+		count(pt_fill_shared);
 	count(fault_zero);
 	return FAULT_OK;
 }

@@ -13,6 +13,8 @@ struct fault {
 	struct space *space;
 	vaddr_t va;			/* of the page */
 	bool write, exec;
+	bool own;			/* nobody else uses a table on the way to va */
+	bool took;			/* a table was made own for this fault */
 	u32 seq;			/* of the space when the region was found */
 	u32 flags;			/* of the region, and its other fields, as found */
 	struct pcache *cache;
@@ -46,6 +48,7 @@ enum fault_result fault_zero(struct fault *f);		/* the zero page */
 enum fault_result fault_cow(struct fault *f);		/* a copy of a page that others see, or the page itself */
 enum fault_result fault_file(struct fault *f);		/* a page of the cache, and its neighbours */
 enum fault_result fault_file_copy(struct fault *f);	/* a private copy of a page of the cache */
+enum fault_result fault_own(struct fault *f);		/* nothing: the tables were all that was in the way */
 enum fault_result fault_mkwrite(struct fault *f);	/* the write bit of a shared page */
 enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stale translation */
 

@@ -70,6 +70,8 @@ enum fault_result fault_file(struct fault *f)
 	spin_unlock(&c->lock);
 	frame_put(page);
 	count(fault_file);
+	if (unlikely(!f->own))
+		count_add(pt_fill_shared, filled);
 	if (filled > 1) {
 		count(around_windows);
 		count_add(around_mapped, filled - 1);

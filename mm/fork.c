@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: what fork() does to memory (fork_share=none: every table is copied).
+ * Owns: what fork() does to memory, as fork_share says.
  *
- * The child gets a copy of each region, and of each entry that maps anonymous memory; both sides lose the
- * write bit, so that the first to write copies the page (fault_cow). Pages of files are not copied:
- * a fault finds them in the page cache. The parent's threads may still write through their TLBs until
+ * all, leaf: the child gets a copy of each region and uses its parent's tables (mm/share.c); then it lets go of
+ * what it is not to see (DONTFORK, WIPEONFORK). none, as a classic kernel: it gets a copy of each entry
+ * that maps anonymous memory; both sides lose the write bit, so that the first to write copies the page
+ * (fault_cow); pages of files are not copied, a fault finds them in the page cache. The parent's threads may still write through their TLBs until
  * the flush at the end, which is before fork returns. Lock: the parent's, so that its regions stay put.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
-#include "mm/space.h"
+#include "kernel/base/tunables.h"
+#include "mm/share.h"
 
 /* Copies the entries of region R from PARENT to CHILD. -ENOMEM. */
 static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *child, struct region *r)
@@ -48,9 +50,26 @@ static int copy_region(struct tlb_batch *b, struct space *parent, struct space *
 	if (copy->cache)
 		copy->cache->ops->get(copy->cache);
 	region_insert(child, copy);
-	if (r->flags & (R_SHARED | R_WIPEONFORK))
+	if (tune.fork_share != FORK_SHARE_NONE || r->flags & (R_SHARED | R_WIPEONFORK))
 		return 0;
 	return copy_tables(b, parent, child, r);
+}
+
+/* The child's tables are its parent's; what the child must not see of them leaves it again. */
+static int share_and_hide(struct tlb_batch *b, struct space *parent, struct space *child)
+{
+	struct tlb_batch mine;
+	int err = share_fork(b, parent, child);
+
+	tlb_batch_begin(&mine, child);
+	for (struct region *r = region_at_or_above(parent, 0); r && !err; r = region_next(r))
+		if (r->flags & (R_DONTFORK | R_WIPEONFORK)) {
+			err = share_own_edges(&mine, r->start, r->end);
+			if (!err)
+				share_zap(&mine, r->start, r->end, true);
+		}
+	tlb_batch_finish(&mine);
+	return err;
 }
 
 struct space *space_fork(struct space *parent)
@@ -67,6 +86,8 @@ struct space *space_fork(struct space *parent)
 	for (; r && !err; r = region_next(r))
 		if (!(r->flags & R_DONTFORK))
 			err = copy_region(&b, parent, child, r);
+	if (!err && tune.fork_share != FORK_SHARE_NONE)
+		err = share_and_hide(&b, parent, child);
 	child->limit_as = parent->limit_as;
 	child->limit_data = parent->limit_data;
 	child->limit_stack = parent->limit_stack;

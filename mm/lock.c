@@ -44,7 +44,7 @@ long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock)
 	if (end > USER_END)
 		return -ENOMEM;
 	space_change_begin(s);
-	err = unmap_prepare(s, start, end);
+	err = region_split_edges(s, start, end);
 	for (struct region *r = err ? NULL : region_at_or_above(s, start); at < end && !err; r = region_next(r)) {
 		if (!r || r->start > at) {
 			err = -ENOMEM;

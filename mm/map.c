@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: giving regions to a space: finding room, mapping, the heap's end, stacks. No page table is touched;
- * faults fill them. Lock: the space's, in the bracket of space_change_begin/end.
+ * Owns: giving regions to a space: finding room, mapping, the heap's end, stacks. Page tables are filled by
+ * faults; only what other spaces use of them is let go of. Lock: the space's, in the bracket of space_change_begin/end.
  */
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
@@ -78,11 +79,14 @@ long vm_map(struct space *s, const struct vm_map_args *a)
 		if (!addr)
 			goto fail;
 	} else if (!a->noreplace) {
-		err = unmap_prepare(s, addr, addr + length);
+		err = unmap_prepare(s, &b, addr, addr + length);
 		if (err)
 			goto fail;
 		unmap_commit(s, &b, addr, addr + length, &dropped);
 	}
+	err = share_clear_hole(&b, addr, addr + length);
+	if (err)
+		goto fail;
 	r->start = addr;
 	r->end = addr + length;
 	r->flags = a->flags;
@@ -101,7 +105,9 @@ long vm_map(struct space *s, const struct vm_map_args *a)
 	return addr;
 fail:
 	space_change_end(s);
-	r->next_free = NULL;
+	tlb_batch_finish(&b);
+	r->cache = NULL;
+	r->next_free = dropped;
 	region_free_list(r);
 	return err;
 }

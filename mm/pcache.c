@@ -221,8 +221,8 @@ static void unmap_everywhere(struct pcache *c, u64 first, u64 last, bool copies)
 		if (from > to)
 			continue;
 		tlb_batch_begin(&b, r->space);
-		(copies ? vm_zap : vm_zap_cached)(r->space, &b, r->start + ((from - r->pgoff) << PAGE_SHIFT),
-						  r->start + ((to - r->pgoff + 1) << PAGE_SHIFT));
+		vm_zap_in_place(r->space, &b, r->start + ((from - r->pgoff) << PAGE_SHIFT),
+				r->start + ((to - r->pgoff + 1) << PAGE_SHIFT), copies);
 		tlb_batch_finish(&b);
 	}
 	spin_unlock(&c->map_lock);

@@ -2,8 +2,8 @@
 /*
  * Owns: tables and the gate. See mm/pgtable.h for what callers may rely on.
  *
- * Reading order: the gate, tables coming and going, walks, and operations on a run of entries of one leaf
- * table. Every store in this file goes through gate(); no other file stores entries.
+ * Reading order: tables coming and going, walks, and operations on a run of entries of one leaf table.
+ * Every store goes through the gate (mm/gate.h). Tables of several users are mm/share.c's.
  *
  * Why counts can live in the frame: each entry says by itself what class of page it maps (arch/pte.h), so
  * the gate needs to look at nothing but the two values. Why a walker needs no lock: a table that
@@ -14,44 +14,10 @@
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
+#include "mm/gate.h"
 #include "mm/space.h"
 
 struct frame *pt_kernel_root;
-
-/*
- * The gate. Table locked. Stores NEW, with those bits of KEEP that the old entry has at that instant (the
- * CPU may be setting A or D). Returns what was there.
- */
-static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *slot, vaddr_t va, pte_t new, pte_t keep)
-{
-	pte_t old = *slot;
-
-	if (old == 0) {
-		if (new == 0)
-			return 0;
-		__atomic_store_n(slot, new, __ATOMIC_RELEASE);
-		count(pt_set);
-		pt_live(t)++;
-	} else {
-		while (!__atomic_compare_exchange_n(slot, &old, new | (old & keep), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			;
-		if (pte_loses(old, new))
-			tlb_batch_page(b, va);
-		if (new) {
-			count(pt_change);
-			if (pte_class(old) == pte_class(new))
-				return old;
-		} else {
-			count(pt_clear);
-			pt_live(t)--;
-		}
-		if (pte_class(old))
-			t->table.count[pte_class(old)]--;
-	}
-	if (pte_class(new))
-		t->table.count[pte_class(new)]++;
-	return old;
-}
 
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new)
 {
@@ -72,8 +38,7 @@ void pt_unlock(struct frame *t)
 	spin_unlock(&t->table.lock);
 }
 
-/* A table without entries, linked nowhere. */
-static struct frame *table_alloc(unsigned level, vaddr_t va)
+struct frame *pt_alloc(unsigned level, vaddr_t va)
 {
 	struct frame *t = frame_alloc_zeroed(FRAME_TABLE);
 
@@ -97,7 +62,7 @@ static void table_free(struct frame *t)
 
 struct frame *pt_root_alloc(void)
 {
-	struct frame *root = table_alloc(PT_LEVELS, 0);
+	struct frame *root = pt_alloc(PT_LEVELS, 0);
 
 	if (!root)
 		return NULL;
@@ -116,9 +81,10 @@ void pt_root_free(struct frame *root)
 	table_free(root);
 }
 
-struct frame *pt_find(struct frame *root, vaddr_t va)
+struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own)
 {
 	struct frame *t = root;
+	pte_t all = ~0UL;
 
 	count(pt_walk);
 	while (t->level > 1) {
@@ -126,15 +92,24 @@ struct frame *pt_find(struct frame *root, vaddr_t va)
 
 		if (!pte_present(e))
 			return NULL;
+		all &= e;
 		t = pt_child(e);
 	}
+	*own = pte_writable(all);
 	return t;
+}
+
+struct frame *pt_find(struct frame *root, vaddr_t va)
+{
+	bool own;
+
+	return pt_find_own(root, va, &own);
 }
 
 /* Links a new table below T for VA, unless another CPU did so first. NULL: no memory. T died: T itself. */
 static struct frame *link_child(struct frame *t, vaddr_t va)
 {
-	struct frame *child = table_alloc(t->level - 1, va);
+	struct frame *child = pt_alloc(t->level - 1, va);
 	pte_t *slot = pt_slot(t, va);
 
 	if (!child)
@@ -186,42 +161,46 @@ struct frame *pt_make(struct space *s, vaddr_t va)
 	return likely(t) ? t : make_slowly(s, root_of(s), va);
 }
 
-void pt_unlink_empty(struct tlb_batch *b, vaddr_t va)
+bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child)
 {
-	struct frame *path[PT_LEVELS + 1];
-	struct frame *root = root_of(b->space), *t = root;
-	unsigned level;
+	bool empty = false;
 
-	path[PT_LEVELS] = root;
-	while (t->level > 1) {
-		pte_t e = READ_ONCE(*pt_slot(t, va));
-
-		if (!pte_present(e))
-			break;
-		t = path[t->level - 1] = pt_child(e);
-	}
-	for (level = t->level; level < PT_LEVELS && !pt_live(path[level]); level++) {
-		struct frame *child = path[level], *parent = path[level + 1];
-		bool empty = false;
-
-		if (!pt_lock(parent))
-			return;
-		pte_t *slot = pt_slot(parent, va);
-		if (pte_present(*slot) && pt_child(*slot) == child) {
-			spin_lock_nested(&child->table.lock);
-			empty = pt_live(child) == 0;	/* a fault may have refilled it since we looked */
-			if (empty) {
-				child->dead = true;
-				gate(b, parent, slot, va, 0, 0);
-			}
-			spin_unlock(&child->table.lock);
+	if (READ_ONCE(pt_live(child)) || !pt_lock(parent))
+		return false;
+	pte_t *slot = pt_slot(parent, va);
+	if (pte_present(*slot) && pt_child(*slot) == child) {
+		spin_lock_nested(&child->table.lock);
+		empty = pt_live(child) == 0 && child->refs == 1;	/* a fault may have refilled it since we looked */
+		if (empty) {
+			child->dead = true;
+			gate(b, parent, slot, va, 0, 0);
 		}
-		pt_unlock(parent);
-		if (!empty)
-			return;
+		spin_unlock(&child->table.lock);
+	}
+	pt_unlock(parent);
+	if (empty) {
 		count(pt_free_empty);
 		tlb_batch_table(b, child);
 	}
+	return empty;
+}
+
+void pt_unlink_empty(struct tlb_batch *b, vaddr_t va)
+{
+	struct frame *path[PT_LEVELS + 1];
+	struct frame *t = root_of(b->space);
+
+	path[PT_LEVELS] = t;
+	while (t->level > 1) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+
+		if (!pte_present(e) || !pte_writable(e))	/* what others use is not ours to unlink */
+			break;
+		t = path[t->level - 1] = pt_child(e);
+	}
+	for (unsigned level = t->level; level < PT_LEVELS; level++)
+		if (!pt_unlink_if_empty(b, path[level + 1], va, path[level]))
+			return;
 }
 
 bool pt_next(struct pt_piece *p)
@@ -229,12 +208,14 @@ bool pt_next(struct pt_piece *p)
 	while (p->next < p->end) {
 		struct frame *t = p->root;
 		vaddr_t va = p->next;
+		pte_t all = ~0UL;
 
 		while (t->level > 1) {
 			pte_t e = READ_ONCE(*pt_slot(t, va));
 
 			if (!pte_present(e))
 				break;
+			all &= e;
 			t = pt_child(e);
 		}
 		p->next = ALIGN_DOWN(va, pt_span(t->level)) + pt_span(t->level);
@@ -242,6 +223,7 @@ bool pt_next(struct pt_piece *p)
 			continue;
 		p->next = MIN(ALIGN_DOWN(va, pt_span(2)) + pt_span(2), p->end);
 		p->table = t;
+		p->own = pte_writable(all);
 		p->va = va;
 		p->n = (p->next - va) >> PAGE_SHIFT;
 		return true;

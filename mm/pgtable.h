@@ -42,8 +42,12 @@ extern struct frame *pt_kernel_root;
 struct frame *pt_root_alloc(void);
 void pt_root_free(struct frame *root);	/* its user half is empty */
 
-/* The leaf table that maps VA below ROOT, or NULL. No lock. */
+/* A table without entries, for VA, linked nowhere. NULL: no memory. */
+struct frame *pt_alloc(unsigned level, vaddr_t va);
+
+/* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way. No lock. */
 struct frame *pt_find(struct frame *root, vaddr_t va);
+struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own);
 
 /* The same for space S (NULL: the kernel's), making what is missing. NULL: no memory. No table locked. */
 struct frame *pt_make(struct space *s, vaddr_t va);
@@ -77,6 +81,8 @@ void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, 
 /* Unlinks the lowest table for VA in B's space if it has no live entry, and each parent that empties by that,
  * into B. No table locked. One that has been refilled meanwhile stays. */
 void pt_unlink_empty(struct tlb_batch *b, vaddr_t va);
+/* The same for CHILD alone, which PARENT's entry for VA points to; false: it stays. */
+bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child);
 
 /*
  * Visits the leaf tables that exist below ROOT in [va, end), in order:
@@ -86,6 +92,7 @@ void pt_unlink_empty(struct tlb_batch *b, vaddr_t va);
  */
 struct pt_piece {
 	struct frame *root, *table;
+	bool own;		/* nobody else uses it */
 	vaddr_t va;		/* of the first entry of this piece */
 	unsigned n;		/* entries in this piece */
 	vaddr_t next, end;

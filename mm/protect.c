@@ -8,6 +8,7 @@
  */
 #include "kernel/base/errno.h"
 #include "mm/check.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
@@ -56,7 +57,9 @@ long vm_protect(struct space *s, vaddr_t addr, u64 length, u32 prot)
 	space_change_begin(s);
 	int err = check_range(s, addr, end, prot);
 	if (!err)
-		err = unmap_prepare(s, addr, end);
+		err = unmap_prepare(s, &b, addr, end);
+	if (!err)
+		err = share_own_range(&b, addr, end);
 	struct region *r = err ? NULL : region_at(s, addr);
 	while (r && r->start < end) {
 		if ((r->flags & R_PROT) != prot) {

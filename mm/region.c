@@ -137,6 +137,18 @@ int region_split(struct space *s, struct region *r, vaddr_t at)
 	return 0;
 }
 
+int region_split_edges(struct space *s, vaddr_t start, vaddr_t end)
+{
+	struct region *r = region_at_or_above(s, start);
+	int err = 0;
+
+	if (r && r->start < start)
+		err = region_split(s, r, start);
+	if (!err && (r = region_at_or_above(s, end - 1)) && r->start < end)
+		err = region_split(s, r, end);
+	return err;
+}
+
 /* Can B, which begins where A ends, be part of A? */
 static bool mergeable(const struct region *a, const struct region *b)
 {

@@ -10,6 +10,7 @@
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
@@ -74,16 +75,20 @@ static long move(struct remap *m, struct region *r)
 	if (!copy)
 		return -ENOMEM;
 	if (m->flags & MREMAP_FIXED) {
-		err = unmap_prepare(s, m->new, m->new + m->new_len);
+		err = unmap_prepare(s, &m->batch, m->new, m->new + m->new_len);
 		if (err)
 			goto fail;
 		unmap_commit(s, &m->batch, m->new, m->new + m->new_len, &m->dropped);
 	}
-	err = unmap_prepare(s, m->old, m->old + m->old_len);
+	err = unmap_prepare(s, &m->batch, m->old, m->old + m->old_len);
 	if (err)
 		goto fail;
 	r = region_at(s, m->old);
-	err = make_tables(m);
+	err = share_own_range(&m->batch, m->old, m->old + m->old_len);
+	if (!err)
+		err = share_clear_hole(&m->batch, m->new, m->new + m->new_len);
+	if (!err)
+		err = make_tables(m);
 	if (err) {
 		drop_empty(m, m->new, m->new_len);
 		goto fail;
@@ -123,6 +128,10 @@ static long grow(struct remap *m, struct region *r)
 	if (!map_within_limits(s, more))
 		return -ENOMEM;
 	if (m->old + m->old_len == r->end && limit - r->end >= more) {
+		int err = share_clear_hole(&m->batch, r->end, r->end + more);
+
+		if (err)
+			return err;
 		r->end += more;
 		s->pages += more >> PAGE_SHIFT;
 		if (r->flags & R_LOCKED)
@@ -139,7 +148,7 @@ static long grow(struct remap *m, struct region *r)
 static long shrink(struct remap *m)
 {
 	vaddr_t from = m->old + m->new_len, to = m->old + m->old_len;
-	int err = unmap_prepare(m->space, from, to);
+	int err = unmap_prepare(m->space, &m->batch, from, to);
 
 	if (err)
 		return err;
@@ -158,7 +167,7 @@ static long duplicate(struct remap *m, struct region *r)
 	if (!(m->flags & MREMAP_MAYMOVE) || !map_within_limits(m->space, m->new_len))
 		return -ENOMEM;
 	if (m->flags & MREMAP_FIXED) {
-		int err = unmap_prepare(m->space, m->new, m->new + m->new_len);
+		int err = unmap_prepare(m->space, &m->batch, m->new, m->new + m->new_len);
 
 		if (err)
 			return err;
@@ -175,6 +184,14 @@ static long duplicate(struct remap *m, struct region *r)
 	copy->cache->ops->get(copy->cache);
 	if (m->flags & MREMAP_FIXED)
 		unmap_commit(m->space, &m->batch, m->new, m->new + m->new_len, &m->dropped);
+	int err = share_clear_hole(&m->batch, m->new, m->new + m->new_len);
+	if (err) {
+		copy->cache->ops->put(copy->cache);
+		copy->cache = NULL;
+		copy->next_free = m->dropped;
+		m->dropped = copy;
+		return err;
+	}
 	region_insert(m->space, copy);
 	region_try_merge(m->space, copy, &m->dropped);
 	return m->new;

@@ -7,7 +7,7 @@
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
 #include "mm/kmem.h"
-#include "mm/vm.h"
+#include "mm/share.h"
 
 static KMEM_CACHE(space_cache, "space", struct space);
 
@@ -47,31 +47,18 @@ void space_change_end(struct space *s)
 	spin_unlock(&s->lock);
 }
 
-/* Every table of the user half, whatever pt_reclaim says; no CPU has the space loaded. */
-static void drop_tables(struct space *s)
-{
-	struct pt_piece p = PT_PIECE(s->root, 0, USER_END);
-	struct tlb_batch b;
-
-	tlb_batch_begin(&b, s);
-	while (pt_next(&p)) {
-		pt_lock(p.table);
-		pt_clear(&b, p.table, p.va, p.n);
-		pt_unlock(p.table);
-		pt_unlink_empty(&b, p.va);
-	}
-	tlb_batch_finish(&b);
-}
-
 void space_put(struct space *s)
 {
 	struct region *r, *dropped = NULL;
+	struct tlb_batch b;
 
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
 	if (unlikely(tune.debug_check))
 		check_space(s);
-	drop_tables(s);
+	tlb_batch_begin(&b, s);
+	share_drop_all(&b, s);
+	tlb_batch_finish(&b);
 	space_change_begin(s);
 	while ((r = RB_ROOT(&s->regions)) != NULL) {
 		region_remove(s, r);

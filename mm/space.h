@@ -46,6 +46,7 @@ struct space {
 	u32 nr_regions;
 	struct region_tree regions;
 	struct region *hint;		/* the region found last */
+	bool shares;			/* some of its tables may have other users (share.h) */
 	u64 cpus;			/* CPUs whose root register is ours */
 	u64 pages;			/* pages in regions (VmSize) */
 	u64 locked_pages;
@@ -80,6 +81,7 @@ struct region *region_alloc(void);
 void region_insert(struct space *s, struct region *r);
 void region_remove(struct space *s, struct region *r);
 int region_split(struct space *s, struct region *r, vaddr_t at);
+int region_split_edges(struct space *s, vaddr_t start, vaddr_t end);	/* so that none reaches across either */
 /* Joins R with its neighbours where they are alike; those swallowed go to *DROPPED. What R is part of now. */
 struct region *region_try_merge(struct space *s, struct region *r, struct region **dropped);
 void region_free_list(struct region *list);	/* drops caches; no lock held */

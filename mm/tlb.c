@@ -30,7 +30,7 @@ void tlb_batch_flush(struct tlb_batch *b)
 	count(tlb_batches);
 	if (b->nr_pages) {
 		u64 me = 1UL << this_cpu(cpu_number);
-		u64 cpus = b->space ? __atomic_load_n(&b->space->cpus, __ATOMIC_SEQ_CST) : ~0UL >> (64 - nr_cpus);
+		u64 cpus = b->space && !b->everyone ? __atomic_load_n(&b->space->cpus, __ATOMIC_SEQ_CST) : ~0UL >> (64 - nr_cpus);
 
 		if (cpus & me)
 			flush_here(b);

@@ -19,6 +19,7 @@ struct tlb_batch {
 	struct space *space;	/* NULL: the kernel's part, on every CPU */
 	u16 nr_pages;		/* TLB_BATCH_PAGES + 1: flush all */
 	u16 nr_frames;
+	bool everyone;		/* an entry changed in a table of several spaces: flush on every CPU */
 	struct frame *tables;	/* unlinked tables, by doomed.next */
 	vaddr_t page[TLB_BATCH_PAGES];
 	struct frame *frame[TLB_BATCH_FRAMES];
@@ -29,6 +30,7 @@ static inline void tlb_batch_begin(struct tlb_batch *b, struct space *s)
 	b->space = s;
 	b->nr_pages = 0;
 	b->nr_frames = 0;
+	b->everyone = false;
 	b->tables = NULL;
 }
 

@@ -2,18 +2,23 @@
 /*
  * Owns: taking pages out of tables (zap), and regions out of a space (unmap).
  *
- * Zap knows nothing of regions: it clears entries, leaf table by leaf table, and lets go of tables
- * that became empty as pt_reclaim says. Unmap first splits at the edges (which may fail), then cannot
- * fail. Both keep frames until the batch has flushed. Locks: zap takes table locks; unmap the space's.
+ * Zap knows nothing of regions: it clears the entries of a range for one space (share_zap), or, when a file
+ * shrinks, where they stand, for every user of their table. Unmap first owns tables and splits regions
+ * at the edges (which may fail), then cannot fail. Frames stay until the batch has flushed. Locks: zap takes table locks; unmap the space's.
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
+#include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
-static void zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end,
-		void (*clear)(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n))
+void vm_zap(struct space *s __unused, struct tlb_batch *b, vaddr_t start, vaddr_t end)
+{
+	share_zap(b, start, end, tune.pt_reclaim == PT_RECLAIM_ALWAYS);
+}
+
+void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, bool copies)
 {
 	struct pt_piece p = PT_PIECE(s->root, start, end);
 
@@ -22,34 +27,21 @@ static void zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end
 			pt_again(&p);
 			continue;
 		}
-		clear(b, p.table, p.va, p.n);
+		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
 		bool empty = !pt_live(p.table);
 		pt_unlock(p.table);
-		if (empty && tune.pt_reclaim == PT_RECLAIM_ALWAYS)
+		if (!p.own)
+			b->everyone = true;
+		else if (empty && tune.pt_reclaim == PT_RECLAIM_ALWAYS)
 			pt_unlink_empty(b, p.va);
 	}
 }
 
-void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
+int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
-	zap(s, b, start, end, pt_clear);
-}
+	int err = share_own_edges(b, start, end);
 
-void vm_zap_cached(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
-{
-	zap(s, b, start, end, pt_clear_cached);
-}
-
-int unmap_prepare(struct space *s, vaddr_t start, vaddr_t end)
-{
-	struct region *r = region_at_or_above(s, start);
-	int err = 0;
-
-	if (r && r->start < start)
-		err = region_split(s, r, start);
-	if (!err && (r = region_at_or_above(s, end - 1)) && r->start < end)
-		err = region_split(s, r, end);
-	return err;
+	return err ? err : region_split_edges(s, start, end);
 }
 
 void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct region **dropped)
@@ -80,7 +72,7 @@ long vm_unmap(struct space *s, vaddr_t addr, u64 length)
 	vaddr_t end = ALIGN_UP(addr + length, PAGE_SIZE);
 	tlb_batch_begin(&b, s);
 	space_change_begin(s);
-	int err = unmap_prepare(s, addr, end);
+	int err = unmap_prepare(s, &b, addr, end);
 	if (!err)
 		unmap_commit(s, &b, addr, end, &dropped);
 	space_change_end(s);

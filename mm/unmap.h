@@ -3,8 +3,8 @@
 #pragma once
 #include "mm/space.h"
 
-/* Splits regions at START and END. -ENOMEM: no region is lost, and nothing is unmapped. */
-int unmap_prepare(struct space *s, vaddr_t start, vaddr_t end);
+/* Owns the tables and splits the regions that START and END cut. -ENOMEM: no region is lost, nothing is unmapped. */
+int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* Removes the regions and pages of [start, end), at whose edges regions are split; cannot fail. The regions go
  * to *DROPPED, the pages to B; the caller finishes B and frees the list, in this order, after the bracket. */

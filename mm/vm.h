@@ -29,10 +29,12 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or
 /* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */
 long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);
 
-/* Drops the pages of [start, end), which lies within regions, from the tables (not the regions). */
+/* Drops the pages of [start, end) from the tables (not the regions). Tables at the edges are own (mm/share.h). */
 void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
-/* The same for pages of the page cache only: private copies stay. */
-void vm_zap_cached(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
+
+/* Drops the pages of a file that shrinks from S and, where a table has several users, for them all, who map the
+ * same. COPIES: private copies as well. The file's map_lock is held. */
+void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, bool copies);
 
 /* A stack of the process: grows down to the limit; returns 0 or -errno. TOP is page-aligned. */
 long vm_map_stack(struct space *s, vaddr_t top, u64 initial);

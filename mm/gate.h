@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: the gate, through which every entry that hardware could see is stored. It keeps the table's counts,
+ * the counters and the batch in step with the entry. Only pgtable.c and share.c include this; the rest of
+ * the kernel has pt_store() and the operations on runs. A table that is linked nowhere yet may be
+ * written directly (share.c, when it copies one).
+ */
+#pragma once
+#include "kernel/base/counters.h"
+#include "mm/pgtable.h"
+
+/*
+ * The gate. Table locked. Stores NEW, with those bits of KEEP that the old entry has at that instant (the
+ * CPU may be setting A or D). Returns what was there. B is NULL where no CPU can have the old entry, or all may.
+ */
+static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *slot, vaddr_t va, pte_t new, pte_t keep)
+{
+	pte_t old = *slot;
+
+	if (old == 0) {
+		if (new == 0)
+			return 0;
+		__atomic_store_n(slot, new, __ATOMIC_RELEASE);
+		count(pt_set);
+		pt_live(t)++;
+	} else {
+		while (!__atomic_compare_exchange_n(slot, &old, new | (old & keep), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			;
+		if (b && pte_loses(old, new))
+			tlb_batch_page(b, va);
+		if (new) {
+			count(pt_change);
+			if (pte_class(old) == pte_class(new))
+				return old;
+		} else {
+			count(pt_clear);
+			pt_live(t)--;
+		}
+		if (pte_class(old))
+			t->table.count[pte_class(old)]--;
+	}
+	if (pte_class(new))
+		t->table.count[pte_class(new)]++;
+	return old;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: sharing, owning and letting go of tables. The rule, the invariant and the locks are in mm/share.h.
+ * The idea of sharing tables at fork by use counts is Daniel Phillips's (2002); doing it at every level,
+ * re-owning at use 1, and filling in place are this kernel's.
+ *
+ *   fork          the root is copied, what it points to gains a user
+ *   write fault   walks down; copies each table with other users, takes over one whose others have gone
+ *   zap           a table covered whole loses a user, unread; one covered in part was owned before
+ *   exit          the root's tables lose a user each; only what has none left is looked into
+ */
+#include "mm/share.h"
+#include "kernel/base/errno.h"
+#include "kernel/base/print.h"
+#include "kernel/base/tunables.h"
+#include "mm/gate.h"
+
+/* Gives COPY, linked nowhere, the entries of T, which is locked and used by others too. Nobody may write to what
+ * both map, so T's entries lose the write bit; no flush: no path to T had it. */
+static void copy_entries(struct frame *t, struct frame *copy)
+{
+	pte_t *from = pt_slots(t), *to = pt_slots(copy);
+	enum pte_class protect = t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON;
+	unsigned left = pt_live(t);
+
+	for (unsigned i = 0; left; i++) {
+		pte_t e = from[i];
+
+		if (!e)
+			continue;
+		left--;
+		if (pte_writable(e) && pte_class(e) == protect) {
+			e = pte_set_write(e, false);
+			gate(NULL, t, &from[i], 0, e, PTE_HARDWARE);
+		}
+		if (pte_class(e) != PTE_CLASS_ZERO)
+			frame_get(pt_child(e));
+		to[i] = e;
+	}
+	for (unsigned c = 0; c < NR_PTE_CLASSES; c++)
+		copy->table.count[c] = t->table.count[c];
+}
+
+static void drop_table(struct tlb_batch *b, struct frame *t);
+
+/* Lets go of everything that T, which nobody can reach any more, points to; T itself goes to the batch. */
+static void empty_table(struct tlb_batch *b, struct frame *t)
+{
+	unsigned left = pt_live(t);
+
+	count_add(pt_clear, left);
+	for (unsigned i = 0; left; i++) {
+		pte_t e = pt_slots(t)[i];
+
+		if (!e)
+			continue;
+		left--;
+		pt_slots(t)[i] = 0;
+		if (t->level > 1)
+			drop_table(b, pt_child(e));
+		else if (pte_class(e) != PTE_CLASS_ZERO)
+			tlb_batch_frame(b, pt_child(e));
+	}
+	tlb_batch_table(b, t);
+}
+
+/* One entry less points to T. */
+static void drop_table(struct tlb_batch *b, struct frame *t)
+{
+	spin_lock_nested(&t->table.lock);
+	bool last = __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0;
+	if (last)
+		t->dead = true;
+	spin_unlock(&t->table.lock);
+	if (last)
+		empty_table(b, t);
+}
+
+/* Makes the table that PARENT's entry for VA points to PARENT's own. 0; -EAGAIN: look again; -ENOMEM. */
+static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
+{
+	struct frame *copy = NULL;
+	int err = 0;
+
+	if (!pt_lock(parent))
+		return -EAGAIN;
+	pte_t *slot = pt_slot(parent, va), e = *slot;
+	if (!pte_present(e) || pte_writable(e)) {
+		pt_unlock(parent);
+		return -EAGAIN;
+	}
+	struct frame *t = pt_child(e);
+	spin_lock_nested(&t->table.lock);
+	if (t->refs == 1) {
+		gate(b, parent, slot, va, pte_set_write(e, true), PTE_HARDWARE);
+		count(pt_reowned);
+	} else if ((copy = pt_alloc(t->level, va)) != NULL) {
+		copy_entries(t, copy);
+		gate(b, parent, slot, va, pte_table(frame_pa(copy), true), 0);
+		tlb_batch_all(b);
+		count(pt_unshared);
+	} else {
+		err = -ENOMEM;
+	}
+	spin_unlock(&t->table.lock);
+	pt_unlock(parent);
+	if (copy)
+		drop_table(b, t);
+	return err;
+}
+
+/*
+ * Walks towards VA, owning each table on the way, down to the first that lies whole within [lo, hi) (none, if
+ * lo == hi) or is missing. Returns the first missing or whole one's span in *SPAN, or 0 after the leaf.
+ */
+static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span)
+{
+	struct frame *t = b->space->root;
+
+	while (t->level > 1) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+		vaddr_t base = ALIGN_DOWN(va, pt_span(t->level));
+
+		*span = pt_span(t->level);
+		if (!pte_present(e) || (lo <= base && base + *span <= hi))
+			return 0;
+		if (!pte_writable(e)) {
+			int err = own_child(b, t, va);
+
+			if (err == -ENOMEM)
+				return err;
+			t = err ? b->space->root : t;
+			continue;
+		}
+		t = pt_child(e);
+	}
+	*span = 0;
+	return 0;
+}
+
+struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
+{
+	struct tlb_batch b;
+	struct frame *t;
+	bool own;
+	u64 span;
+	int err = 0;
+
+	*took = false;
+	for (;;) {
+		t = pt_find_own(s->root, va, &own);
+		if (likely(t && own))
+			return t;
+		*took |= t != NULL;
+		tlb_batch_begin(&b, s);
+		err = own_path(&b, va, 0, 0, &span);
+		tlb_batch_finish(&b);
+		if (err || (!t && !pt_make(s, va)))
+			return NULL;
+	}
+}
+
+int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
+{
+	u64 span;
+	int err;
+
+	if (!b->space->shares)
+		return 0;
+	err = own_path(b, start, start, end, &span);
+	return err ? err : own_path(b, end - 1, start, end, &span);
+}
+
+int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end)
+{
+	int err = 0;
+
+	if (!b->space->shares)
+		return 0;
+	for (vaddr_t va = start; va < end && !err;) {
+		u64 span;
+
+		err = own_path(b, va, 0, 0, &span);
+		if (!span)
+			span = pt_span(2);
+		va = ALIGN_DOWN(va, span) + span;
+	}
+	return err;
+}
+
+int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
+{
+	if (!b->space->shares)
+		return 0;
+	int err = share_own_edges(b, start, end);
+	if (!err)
+		share_zap(b, start, end, true);
+	return err;
+}
+
+/* Lets go of the shared table that T's entry for VA points to. */
+static void drop_shared(struct tlb_batch *b, struct frame *t, vaddr_t va)
+{
+	pt_lock(t);
+	pte_t e = *pt_slot(t, va);
+	gate(b, t, pt_slot(t, va), va, 0, 0);
+	pt_unlock(t);
+	tlb_batch_all(b);
+	count(pt_dropped);
+	drop_table(b, pt_child(e));
+}
+
+static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, bool reclaim)
+{
+	u64 span = pt_span(t->level);
+
+	for (vaddr_t va = start, next; va < end; va = next) {
+		next = MIN(ALIGN_DOWN(va, span) + span, end);
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+
+		if (!pte_present(e))
+			continue;
+		struct frame *child = pt_child(e);
+		if (!pte_writable(e)) {
+			BUG_ON(next - va != span);	/* an edge that nobody owned */
+			drop_shared(b, t, va);
+			continue;
+		}
+		if (child->level > 1) {
+			zap_below(b, child, va, next, reclaim);
+		} else if (pt_lock(child)) {
+			pt_clear(b, child, va, (next - va) >> PAGE_SHIFT);
+			pt_unlock(child);
+		}
+		if (reclaim)
+			pt_unlink_if_empty(b, t, va, child);
+	}
+}
+
+void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool reclaim)
+{
+	zap_below(b, b->space->root, start, end, reclaim);
+}
+
+/* Gives TO the entries of FROM's user part: the tables themselves at LEVEL, copies of the tables above it. */
+static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *to, unsigned level)
+{
+	unsigned left = pt_live(from), n = from->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
+	int err = 0;
+
+	spin_lock_kind(&from->table.lock, from->level < PT_LEVELS);
+	for (unsigned i = 0; i < n && left && !err; i++) {
+		pte_t *slot = &pt_slots(from)[i], e = *slot;
+		vaddr_t va = from->table.base + i * pt_span(from->level);
+
+		if (!e)
+			continue;
+		left--;
+		if (from->level > level) {
+			struct frame *copy = pt_alloc(from->level - 1, va);
+
+			if (!copy) {
+				err = -ENOMEM;
+				break;
+			}
+			gate(NULL, to, &pt_slots(to)[i], va, pte_table(frame_pa(copy), true), 0);
+			err = share_tables(b, pt_child(e), copy, level);
+			continue;
+		}
+		frame_get(pt_child(e));
+		if (pte_writable(e)) {
+			gate(b, from, slot, va, pte_set_write(e, false), PTE_HARDWARE);
+			tlb_batch_all(b);
+		}
+		gate(NULL, to, &pt_slots(to)[i], va, pte_set_write(e, false), 0);
+		count(pt_shared);
+	}
+	spin_unlock(&from->table.lock);
+	return err;
+}
+
+int share_fork(struct tlb_batch *b, struct space *parent, struct space *child)
+{
+	parent->shares = child->shares = true;
+	return share_tables(b, parent->root, child->root, tune.fork_share == FORK_SHARE_ALL ? PT_LEVELS : 2);
+}
+
+void share_drop_all(struct tlb_batch *b, struct space *s)
+{
+	unsigned left = pt_live(s->root);
+
+	for (unsigned i = 0; left; i++) {
+		pte_t e = pt_slots(s->root)[i];
+
+		if (!e)
+			continue;
+		left--;
+		gate(b, s->root, &pt_slots(s->root)[i], 0, 0, 0);
+		drop_table(b, pt_child(e));
+	}
+}
