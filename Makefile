@@ -254,8 +254,10 @@ lint: $(B)/kernel.flags
 lint-clang:
 	@for f in $(filter %.c,$(KSRC)); do echo "  CLANG   $$f"; \
 		$(CC) $(filter-out -MMD -MP,$(KCFLAGS)) -Werror -fsyntax-only $$f || exit 1; done
-	@for f in $(wildcard user/*.c tests/user/*.c); do echo "  CLANG   $$f"; \
-		$(CC) -std=gnu17 -I. -Wall -Wextra -Werror -fsyntax-only $$f || exit 1; done
+	@musl=$$($(USERCC) -E -Wp,-v -xc /dev/null 2>&1 | sed -n 's/^ //p' | head -n 1); \
+	for f in $(wildcard user/*.c tests/user/*.c); do echo "  CLANG   $$f"; \
+		$(CC) -std=gnu17 -I. -nostdlibinc -isystem $$musl -Wall -Wextra -Werror -fsyntax-only $$f \
+		|| exit 1; done
 
 -include $(KOBJ:.o=.d) $(USER:%=$(B)/user/%.d) $(UTEST:%=$(B)/tests/user/%.d)
 -include $(foreach s,asan tsan,$(patsubst %.c,$(B)/host/$s/obj/%.d,$(HOST_SRC) $(HTEST:%=tests/host/%.c)))

@@ -10,7 +10,8 @@
 #include "kernel/base/print.h"
 
 enum { PIT_HZ = 1193182, PIT_COMMAND = 0x43, PIT_CHANNEL2 = 0x42, PIT_GATE = 0x61, CMOS = 0x70 };
-enum { PIT_TICKS = PIT_HZ / 500, MEASURES = 3 };
+enum { PIT_TICKS = PIT_HZ / 500, MOST_MEASURES = 25 };
+#define FAR_NS (1UL << 35)
 
 static u64 tsc_start, tsc_khz;
 static u64 ns_per_tsc;		/* times 2^32 */
@@ -38,43 +39,48 @@ u64 clock_boot_epoch(void)
 	return boot_epoch;
 }
 
+/* A deadline beyond FAR comes early: whoever waits looks at the clock. */
 void timer_arm(u64 deadline_ns)
 {
-	u64 now, ticks;
+	bool never = deadline_ns == ~0UL;
+	u64 now = clock_ns(), wait = deadline_ns <= now ? 0 : MIN(deadline_ns - now, FAR_NS);
 
-	if (cpu_features.tsc_deadline) {
-		apic_timer_deadline(deadline_ns == ~0UL ? 0 : tsc_start + scale(deadline_ns, tsc_per_ns) + 1);
-		return;
-	}
-	if (deadline_ns == ~0UL) {
-		apic_timer_start(0);
-		return;
-	}
-	/* A deadline that is too far for the counter comes early: whoever waits looks at the clock. */
-	now = clock_ns();
-	ticks = deadline_ns <= now ? 1 : scale(MIN(deadline_ns - now, 1UL << 35), timer_per_ns) + 1;
-	apic_timer_start((u32)MIN(ticks, 0xffffffffUL));
+	if (cpu_features.tsc_deadline)
+		apic_timer_deadline(never ? 0 : tsc_start + scale(now + wait, tsc_per_ns) + 1);
+	else
+		apic_timer_start(never ? 0 : (u32)MIN(scale(wait, timer_per_ns) + 1, 0xffffffffUL));
 }
 
-/* Counts TSC and APIC timer for PIT_TICKS of the 8254. False if that does not run. */
-static bool measure(u64 *tsc, u64 *apic)
+/* What TSC and APIC timer count in PIT_TICKS of the 8254, and by how much that may be wrong: a host may take
+ * the CPU away at any instruction. */
+struct measure {
+	u64 tsc, apic, error;
+};
+
+static struct measure measure(void)
 {
 	u8 gate = inb(PIT_GATE) & ~3;
-	u64 begin, polls = 0;
+	u64 start, started, running, over, apic, polls = 0;
 
 	outb(PIT_GATE, gate | 1);
 	outb(PIT_COMMAND, 0xb0);	/* channel 2, low byte then high, stop at zero */
 	outb(PIT_CHANNEL2, PIT_TICKS & 0xff);
-	apic_timer_begin();
+	start = rdtsc();
 	outb(PIT_CHANNEL2, PIT_TICKS >> 8);
-	begin = rdtsc();
-	while (!(inb(PIT_GATE) & 0x20) && ++polls < 1000000)
+	apic_timer_begin();
+	running = started = rdtsc();
+	while (!(inb(PIT_GATE) & 0x20) && ++polls < 1000000) {
 		for (u64 i = 0; i < 100; i++)	/* ports are slow where instructions are counted */
 			barrier();
-	*tsc = rdtsc() - begin;
-	*apic = apic_timer_end();
+		running = rdtsc();
+	}
+	apic = apic_timer_end();
+	over = rdtsc();
 	outb(PIT_GATE, gate);
-	return inb(PIT_GATE) != 0xff && *tsc && *apic;
+	if (!polls || polls == 1000000)
+		return (struct measure){ .error = ~0UL };	/* it does not run */
+	return (struct measure){ .tsc = (running + over - start - started) / 2, .apic = apic,
+				 .error = over - running + started - start };
 }
 
 /* A rate within 0.2 % of a multiple of UNIT is that. */
@@ -131,24 +137,23 @@ static u64 read_date(void)
 
 void clock_init(void)
 {
-	u64 tsc = ~0UL, apic = 0, apic_khz;
+	struct measure best = { .error = ~0UL };
+	u64 apic_khz;
 
 	tsc_start = rdtsc();
-	for (int i = 0; i < MEASURES; i++) {
-		u64 t, a;
+	for (int i = 0; i < MOST_MEASURES && best.error > best.tsc / 1000; i++) {
+		struct measure m = measure();
 
-		if (measure(&t, &a) && t < tsc) {	/* the shortest was disturbed least */
-			tsc = t;
-			apic = a;
-		}
+		if (m.error < best.error)
+			best = m;
 	}
-	if (!apic) {
+	if (!best.apic || !best.tsc) {
 		printk(LOG_WARN, "no 8254 to measure by: clock taken as 1 GHz, timer as 62.5 MHz");
-		tsc = 1000000000UL * PIT_TICKS / PIT_HZ;
-		apic = 62500000UL * PIT_TICKS / PIT_HZ;
+		best.tsc = 1000000000UL * PIT_TICKS / PIT_HZ;
+		best.apic = 62500000UL * PIT_TICKS / PIT_HZ;
 	}
-	tsc_khz = round_rate(tsc * PIT_HZ / PIT_TICKS / 1000, 100000);
-	apic_khz = round_rate(apic * PIT_HZ / PIT_TICKS / 1000, 12500);
+	tsc_khz = round_rate(best.tsc * PIT_HZ / PIT_TICKS / 1000, 100000);
+	apic_khz = round_rate(best.apic * PIT_HZ / PIT_TICKS / 1000, 12500);
 	ns_per_tsc = (1000000UL << 32) / tsc_khz;
 	tsc_per_ns = (tsc_khz << 32) / 1000000;
 	timer_per_ns = (apic_khz << 32) / 1000000;

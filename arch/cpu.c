@@ -12,8 +12,9 @@
 #include "kernel/base/string.h"
 #include "kernel/base/text.h"
 
-enum { CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20,
-       CR4_SMAP = 1 << 21, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7 };
+enum { CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10,
+       CR4_UMIP = 1 << 11, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
+enum { MSR_MCG_CAP = 0x179, MSR_MCG_CTL = 0x17b, MSR_MC0_CTL = 0x400, MSR_MC0_STATUS = 0x401 };
 enum { MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_FMASK = 0xc0000084 };
 enum { EFER_SCE = 1 };
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
@@ -37,17 +38,47 @@ static void read_features(void)
 	cpuid(0x80000001, 0, leaf_ext);
 	cpu_features = (struct cpu_features){
 		.smep = leaf7[1] >> 7 & 1, .smap = leaf7[1] >> 20 & 1, .umip = leaf7[2] >> 2 & 1,
-		.xsave = leaf1[2] >> 26 & 1, .gib_pages = leaf_ext[3] >> 26 & 1, .tsc_deadline = leaf1[2] >> 24 & 1,
+		.xsave = leaf1[2] >> 26 & 1, .gib_pages = leaf_ext[3] >> 26 & 1,
+		.tsc_deadline = leaf1[2] >> 24 & 1, .mca = (leaf1[3] >> 7 & leaf1[3] >> 14 & 1),
 		.rdrand = leaf1[2] >> 30 & 1, .rdseed = leaf7[1] >> 18 & 1,
 	};
+}
+
+/* Has all errors that the machine can tell of raise #MC, instead of a reset. */
+static void machine_check_init(void)
+{
+	u64 cap;
+
+	if (!cpu_features.mca)
+		return;
+	cap = rdmsr(MSR_MCG_CAP);
+	if (cap & 1 << 8)
+		wrmsr(MSR_MCG_CTL, ~0UL);
+	for (u32 bank = 0; bank < (cap & 0xff); bank++) {
+		wrmsr(MSR_MC0_CTL + 4 * bank, ~0UL);
+		wrmsr(MSR_MC0_STATUS + 4 * bank, 0);
+	}
+}
+
+void machine_check_print(void)
+{
+	u64 cap = cpu_features.mca ? rdmsr(MSR_MCG_CAP) : 0;
+
+	for (u32 bank = 0; bank < (cap & 0xff); bank++) {
+		u64 status = rdmsr(MSR_MC0_STATUS + 4 * bank);
+
+		if (status >> 63)
+			printk(LOG_EMERG, "machine check bank %u: status 0x%lx", bank, status);
+	}
 }
 
 /* Control registers and MSRs: of every CPU. */
 static void cpu_registers(void)
 {
 	const struct cpu_features *f = &cpu_features;
-	u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (f->smep ? CR4_SMEP : 0) | (f->smap ? CR4_SMAP : 0) |
-		  (f->umip ? CR4_UMIP : 0) | (f->xsave ? CR4_OSXSAVE : 0);
+	u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (f->mca ? CR4_MCE : 0) |
+		  (f->smep ? CR4_SMEP : 0) | (f->smap ? CR4_SMAP : 0) | (f->umip ? CR4_UMIP : 0) |
+		  (f->xsave ? CR4_OSXSAVE : 0);
 
 	__asm__ volatile("mov %0, %%cr4" :: "r"(cr4) : "memory");
 	if (f->xsave) {
@@ -59,10 +90,12 @@ static void cpu_registers(void)
 	wrmsr(MSR_LSTAR, (u64)entry_syscall);
 	wrmsr(MSR_FMASK, 0x257fd5);	/* all that a program can set */
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
+	machine_check_init();
 }
 
 static void patch_text(void)
 {
+	/* cppcheck-suppress comparePointers */
 	for (const struct smap_site *s = __smap_sites_start; cpu_features.smap && s < __smap_sites_end; s++)
 		memcpy(s->at, &s->code, 3);
 	if (!cpu_features.xsave) {
@@ -106,9 +139,9 @@ u64 arch_random_seed(void)
 }
 
 static const struct { u8 reg, bit; const char *name; } flag_names[] = {
-	{ 3, 0, "fpu" }, { 3, 4, "tsc" }, { 3, 5, "msr" }, { 3, 6, "pae" }, { 3, 8, "cx8" }, { 3, 9, "apic" },
-	{ 3, 13, "pge" }, { 3, 15, "cmov" }, { 3, 16, "pat" }, { 3, 19, "clflush" }, { 3, 23, "mmx" }, { 3, 24, "fxsr" },
-	{ 3, 25, "sse" }, { 3, 26, "sse2" }, { 2, 0, "pni" }, { 2, 1, "pclmulqdq" }, { 2, 9, "ssse3" }, { 2, 12, "fma" },
+	{ 3, 0, "fpu" }, { 3, 4, "tsc" }, { 3, 5, "msr" }, { 3, 6, "pae" }, { 3, 7, "mce" }, { 3, 8, "cx8" },
+	{ 3, 9, "apic" }, { 3, 13, "pge" }, { 3, 14, "mca" }, { 3, 15, "cmov" }, { 3, 16, "pat" },
+	{ 3, 19, "clflush" }, { 3, 23, "mmx" }, { 3, 24, "fxsr" }, { 3, 25, "sse" }, { 3, 26, "sse2" }, { 2, 0, "pni" }, { 2, 1, "pclmulqdq" }, { 2, 9, "ssse3" }, { 2, 12, "fma" },
 	{ 2, 13, "cx16" }, { 2, 19, "sse4_1" }, { 2, 20, "sse4_2" }, { 2, 22, "movbe" }, { 2, 23, "popcnt" },
 	{ 2, 24, "tsc_deadline_timer" }, { 2, 25, "aes" }, { 2, 26, "xsave" }, { 2, 28, "avx" }, { 2, 30, "rdrand" },
 	{ 2, 31, "hypervisor" }, { 7, 11, "syscall" }, { 7, 20, "nx" }, { 7, 26, "pdpe1gb" }, { 7, 29, "lm" },
@@ -140,6 +173,7 @@ size_t arch_cpuinfo(u32 cpu, char *buf, size_t size)
 	for (unsigned i = 0; i < ARRAY_SIZE(flag_names); i++)
 		if (words[flag_names[i].reg] >> flag_names[i].bit & 1)
 			text_printf(&t, " %s", flag_names[i].name);
-	text_printf(&t, "\nbogomips\t: %lu.%02lu\nclflush size\t: 64\ncache_alignment\t: 64\n\n", khz / 500, khz / 5 % 100);
+	text_printf(&t, "\nbogomips\t: %lu.%02lu\nclflush size\t: 64\ncache_alignment\t: 64\n\n", khz / 500,
+		    khz / 5 % 100);
 	return MIN(t.len, size);
 }

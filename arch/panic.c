@@ -113,8 +113,8 @@ static void print_error(const struct trapframe *f)
 		       e & FAULT_PRESENT ? "a page that forbids it" : "an address without a page",
 		       e & FAULT_USER ? "program" : "kernel", e & FAULT_RESERVED ? ", reserved bit set in a table" : "");
 	else
-		printk(LOG_EMERG, "vector %lu error 0x%lx: selector 0x%lx%s%s", vector, e, e & 0xfff8, e & 2 ? " of the IDT" : "",
-		       e & 1 ? ", raised outside the program" : "");
+		printk(LOG_EMERG, "vector %lu error 0x%lx: selector 0x%lx%s%s", vector, e, e & 0xfff8,
+		       e & 2 ? " of the IDT" : "", e & 1 ? ", raised outside the program" : "");
 }
 
 /* The first panic gets through; one within it, or after it, does not return here. */
@@ -196,6 +196,7 @@ void trap_paranoid(struct trapframe *f, unsigned vector)
 		panic_trap(f, f->rsp >= DIRECT_BASE && cr2 - (f->rsp - PAGE_SIZE) < 2 * PAGE_SIZE &&
 			      !readable(ALIGN_DOWN(cr2, 8)) ? "kernel stack overflow" : "double fault");
 	case TRAP_MC:
+		machine_check_print();
 		panic_trap(f, "machine check");
 	default:
 		panic_trap(f, "non-maskable interrupt");

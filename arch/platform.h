@@ -32,6 +32,8 @@ void traps_init(void);
 /* CR0, CR4, EFER, FPU, system-call entry, the user-access instructions: from what the CPU has. Before
  * text is mapped read-only. */
 void cpu_init(void);
+/* What the machine-check banks hold, for a panic. */
+void machine_check_print(void);
 /* Interrupt controllers; lines stay masked. NULL, or why not. */
 const char *apic_init(void);
 /* The clock and this CPU's timer, calibrated. */
@@ -45,7 +47,7 @@ void apic_timer_deadline(u64 tsc);
 
 /* The CPU features that arch/ decides by. */
 struct cpu_features {
-	bool smep, smap, umip, xsave, gib_pages, tsc_deadline, rdrand, rdseed;
+	bool smep, smap, umip, xsave, gib_pages, tsc_deadline, mca, rdrand, rdseed;
 };
 extern struct cpu_features cpu_features;
 

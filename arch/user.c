@@ -8,12 +8,12 @@
 #include "arch/trap.h"
 #include "arch/user.h"
 #include "kernel/base/errno.h"
-#include "kernel/base/string.h"
 
 extern const struct fixup { u64 at, out; } __ex_table_start[], __ex_table_end[];
 
 bool trap_fixup(struct trapframe *f)
 {
+	/* cppcheck-suppress comparePointers */
 	for (const struct fixup *e = __ex_table_start; e < __ex_table_end; e++) {
 		if (e->at == f->rip) {
 			f->rip = e->out;
@@ -70,7 +70,7 @@ ssize_t user_copy_string(char *dst, vaddr_t src, size_t size)
 			if (load_word(src, &word))
 				break;
 			if (!has_zero_byte(word)) {
-				memcpy(dst + n, &word, 8);
+				__builtin_memcpy(dst + n, &word, 8);
 				n += 8;
 				src += 8;
 				continue;

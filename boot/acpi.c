@@ -11,7 +11,15 @@
 
 struct platform platform;
 
-struct rsdp { char sign[8]; u8 sum; char oem[6]; u8 revision; u32 rsdt; u32 length; u64 xsdt; u32 more; } __attribute__((packed));
+struct rsdp {
+	char sign[8];
+	u8 sum;
+	char oem[6];
+	u8 revision;
+	u32 rsdt, length;
+	u64 xsdt;
+	u32 more;
+} __attribute__((packed));
 struct acpi_table { char sign[4]; u32 length; u8 revision, sum; char oem[26]; } __attribute__((packed));
 struct madt { struct acpi_table head; u32 lapic, flags; u8 entries[]; } __attribute__((packed));
 struct madt_entry {

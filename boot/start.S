@@ -51,11 +51,23 @@ boot_multiboot2:
 	mov	$0x3f8, %edx
 	call	say
 
-	cmpl	$PVH_MAGIC, 8(%esp)
-	je	1f
 	mov	$PHYS(bad_loader), %esi
 	cmpl	$MULTIBOOT2_MAGIC, 8(%esp)
+	je	1f
+	cmpl	$PVH_MAGIC, 8(%esp)
 	jne	fail
+	/* QEMU puts the module at the end of memory, were it over the kernel. */
+	mov	$PHYS(overlap), %esi
+	cmpl	$0, 12(%ebx)			/* nr_modules */
+	je	1f
+	mov	16(%ebx), %edi			/* modules: start, size */
+	mov	(%edi), %eax
+	mov	8(%edi), %ecx
+	add	%eax, %ecx
+	cmp	$PHYS(__scratch_end), %eax
+	jae	1f
+	cmp	$PHYS(__kernel_start), %ecx
+	ja	fail
 1:	mov	$PHYS(bad_cpu), %esi
 	mov	$0x80000000, %eax
 	cpuid
@@ -160,6 +172,7 @@ early_gdt_pointer:
 hello:	.asciz "quire\r\n"
 verdict: .asciz "boot-failed "
 bad_loader: .asciz "neither multiboot2 nor PVH\n"
+overlap: .asciz "too little memory for the kernel and its first file system\n"
 bad_cpu: .asciz "the CPU has no long mode or no NX\n"
 
 	.section .boot_scratch, "aw", @nobits

@@ -16,7 +16,6 @@
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 #include "mm/check.h"
-#include "mm/report.h"
 
 void thread_release_user(struct thread *t)
 {
@@ -45,12 +44,27 @@ void thread_release_vfork(struct thread *t)
 	spin_unlock(&process_lock);
 }
 
+/* Only the leaf tables that its regions reach are asked: walking all tables would cost more than the exit. */
 void process_note_rss(struct process *p)
 {
-	struct space_usage u;
+	struct frame *last = NULL;
+	u64 pages = 0;
 
-	space_usage(p->space, &u);
-	p->max_rss_pages = MAX(p->max_rss_pages, u.anon + u.file + u.shmem);
+	spin_lock(&p->space->lock);
+	for (struct region *r = region_at_or_above(p->space, 0); r; r = region_next(r)) {
+		struct pt_piece piece = PT_PIECE(p->space->root, r->start, r->end);
+
+		while (pt_next(&piece)) {
+			const u16 *count = piece.table->table.count;
+
+			if (piece.table == last)	/* two regions may share one */
+				continue;
+			last = piece.table;
+			pages += count[PTE_CLASS_ANON] + count[PTE_CLASS_FILE] + count[PTE_CLASS_SHMEM];
+		}
+	}
+	spin_unlock(&p->space->lock);
+	p->max_rss_pages = MAX(p->max_rss_pages, pages);
 }
 
 void process_kill(struct process *p, int exit_code)
@@ -100,6 +114,7 @@ static void give_children_away(struct process *p)
 		LIST_REMOVE(c, sibling);
 		LIST_INSERT_HEAD(&heir->children, c, sibling);
 		c->parent = heir;
+		c->ppid = heir->pid;
 		c->exit_signal = SIGCHLD;
 		if (c->parent_death_signal)
 			signal_send_process(c, c->parent_death_signal, NULL);

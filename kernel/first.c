@@ -11,6 +11,7 @@
 #include "mm/kmem.h"
 
 #define UNLIMITED (~0UL)
+#define FRAMES_A_THREAD 32	/* as many threads as leave each this many frames */
 
 static void set_limits(struct process *p)
 {
@@ -95,7 +96,7 @@ int process_start_init(const char *path)
 	struct process *p;
 	int err = -ENOMEM;
 
-	max_threads = (u32)MIN(MAX(frame_nr_total() / 16, 64UL), PID_MAX - 2UL);
+	max_threads = (u32)MIN(MAX(frame_nr_total() / FRAMES_A_THREAD, 64UL), PID_MAX - 2UL);
 	p = process_alloc(&kernel_process);
 	if (p) {
 		init_process = p;

@@ -34,14 +34,20 @@ static void describe_thread(char *buf, size_t size)
 	snprintf(buf, size, "thread %d of process %d (%s)", t->tid, t->process ? t->process->pid : 0, t->comm);
 }
 
-static void refuse(const char *name, const char *value)
+static void refuse(const char *name, const char *value, const char *range)
+{
+	printk(LOG_WARN, "boot parameter %.64s: \"%.64s\" is not in its range %s; the default stays", name, value,
+	       range);
+}
+
+static void refuse_tunable(const char *name, const char *value)
 {
 	char range[128] = "";
 
 	for (unsigned i = 0; i < tunable_count(); i++)
 		if (!strcmp(tunable_name(i), name))
 			tunable_range(i, range, sizeof(range));
-	printk(LOG_WARN, "boot parameter %.64s: \"%.64s\" is not in its range %s; the default stays", name, value, range);
+	refuse(name, value, range);
 }
 
 /* NAME=VALUE: one of ours, or a tunable. (winsize= is read by kernel/dev/console.c.) */
@@ -56,11 +62,11 @@ static void take_parameter(const char *name, const char *value)
 		if (!parse_u64(value, &level) && level <= LOG_DEBUG)
 			console_loglevel = (int)level;
 		else
-			printk(LOG_WARN, "boot parameter %s: \"%.64s\" is not in its range 0..7; the default stays", name, value);
+			refuse(name, value, "0..7");
 	} else if (strcmp(name, "winsize")) {
 		err = tunable_set(name, value);
 		if (err == -EINVAL)
-			refuse(name, value);
+			refuse_tunable(name, value);
 		else if (err)
 			printk(LOG_WARN, "unknown boot parameter %.64s", name);
 	}
@@ -107,8 +113,8 @@ static void print_memory(void)
 		bytes += boot_info.ram[i].end - boot_info.ram[i].start;
 		printk(LOG_DEBUG, "ram 0x%010lx-0x%010lx", boot_info.ram[i].start, boot_info.ram[i].end);
 	}
-	printk(LOG_INFO, "Quire, x86-64, by %s; %lu KiB of memory, TSC %lu.%03lu MHz, %s", boot_info.loader, bytes >> 10,
-	       clock_tsc_khz() / 1000, clock_tsc_khz() % 1000, platform.madt ? "I/O APIC" : "8259");
+	printk(LOG_INFO, "Quire, x86-64, by %s; %lu KiB of memory, TSC %lu.%03lu MHz, %s", boot_info.loader,
+	       bytes >> 10, clock_tsc_khz() / 1000, clock_tsc_khz() % 1000, platform.madt ? "I/O APIC" : "8259");
 	if (boot_info.cmdline[0])
 		printk(LOG_INFO, "command line: %s", boot_info.cmdline);
 }

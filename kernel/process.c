@@ -117,6 +117,7 @@ void thread_renumber(struct thread *t, pid_t tid)
 void process_link(struct process *p, struct process *parent)
 {
 	p->parent = parent;
+	p->ppid = parent->pid;
 	LIST_INSERT_HEAD(&parent->children, p, sibling);
 	LIST_INSERT_HEAD(&by_pid[(u32)p->pid % BUCKETS], p, by_pid);
 	if (youngest)

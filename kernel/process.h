@@ -82,6 +82,7 @@ struct credentials {
 struct process {
 	pid_t pid, pgid, sid;
 	struct process *parent;
+	pid_t ppid;			/* parent->pid, to be read without the lock */
 	struct process_list children;
 	LIST_ENTRY(process) sibling;
 	LIST_ENTRY(process) all;	/* every process, in order of birth */

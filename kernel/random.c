@@ -40,19 +40,21 @@ static inline void quarter_round(u32 *a, u32 *b, u32 *c, u32 *d)
 
 static void chacha20_block(const u32 key[KEY_WORDS], u32 counter, u32 out[BLOCK_WORDS])
 {
-	u32 in[BLOCK_WORDS] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 };
+	u32 in[BLOCK_WORDS] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 }, x[BLOCK_WORDS];
 
 	memcpy(in + 4, key, KEY_WORDS * sizeof(u32));
 	in[12] = counter;
-	memcpy(out, in, sizeof(in));
+	memcpy(x, in, sizeof(in));
 	for (int i = 0; i < 10; i++) {
+#pragma GCC unroll 4
 		for (int c = 0; c < 4; c++)
-			quarter_round(out + c, out + 4 + c, out + 8 + c, out + 12 + c);
+			quarter_round(x + c, x + 4 + c, x + 8 + c, x + 12 + c);
+#pragma GCC unroll 4
 		for (int c = 0; c < 4; c++)
-			quarter_round(out + c, out + 4 + (c + 1) % 4, out + 8 + (c + 2) % 4, out + 12 + (c + 3) % 4);
+			quarter_round(x + c, x + 4 + (c + 1) % 4, x + 8 + (c + 2) % 4, x + 12 + (c + 3) % 4);
 	}
 	for (int i = 0; i < BLOCK_WORDS; i++)
-		out[i] += in[i];
+		out[i] = x[i] + in[i];
 }
 
 static void refill(struct generator *g)

@@ -123,9 +123,10 @@ static bool is_fatal(const struct thread *t, int signo)
 	       !(SIGBIT(signo) & (SIG_DEFAULT_IGNORED | SIG_STOPS | t->sig.real_blocked));
 }
 
+/* Would T act on SIGNO soon? */
 static bool wants(const struct thread *t, int signo)
 {
-	return !t->exiting && !(t->sig.blocked & SIGBIT(signo));
+	return !t->exiting && !(t->sig.blocked & SIGBIT(signo)) && (signo == SIGKILL || !t->process->stopped);
 }
 
 /* Puts SIGNO on queue Q. 0, or -EAGAIN when it counts on being queued and cannot be. */

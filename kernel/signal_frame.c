@@ -4,8 +4,8 @@
  * address (the restorer), ucontext, siginfo, and above them the FPU image with its magic words.
  *
  * Nothing of what sigreturn reads back is trusted: flags are masked, segments stay the user's, addresses
- * must be the user's, and of the FPU image only bits that the CPU accepts are kept, so that
- * loading it cannot fault. Called by the thread itself with no lock held.
+ * must be the user's, and an FPU image that the CPU would not load is refused, so that loading
+ * it cannot fault. Called by the thread itself with no lock held.
  */
 #include "arch/user.h"
 #include "kernel/base/errno.h"
@@ -100,17 +100,21 @@ static bool fpu_push(u64 to)
 	return true;
 }
 
-/* Makes IMAGE, read from a program, one that can be loaded. FULL: its part beyond FXSAVE's means something. */
-static void fpu_sanitise(u8 *image, bool full)
+/* Will the CPU load IMAGE, read from a program? FULL: its part beyond FXSAVE's is the program's as well. */
+static bool fpu_check(u8 *image, bool full)
 {
 	u32 mask = *(const u32 *)((u8 *)current->context.fpu + FX_MXCSR_MASK);
-	u64 *header = (u64 *)(image + FX_SIZE);
+	u64 *header = (u64 *)(image + FX_SIZE), rest = 0;
 
-	*(u32 *)(image + FX_MXCSR) &= mask ? mask : 0xffbf;
+	if (*(const u32 *)(image + FX_MXCSR) & ~(mask ? mask : 0xffbf))
+		return false;
 	if (!has_xsave())
-		return;
-	header[0] = full ? header[0] & enabled_features() : 3;
-	memset(header + 1, 0, XSAVE_HEADER - sizeof(u64));
+		return true;
+	if (!full)
+		header[0] = 3;
+	for (unsigned i = 1; i < XSAVE_HEADER / sizeof(u64); i++)
+		rest |= header[i];
+	return !(header[0] & ~enabled_features()) && !rest;
 }
 
 /* Loads the image at FROM (0: a fresh state). */
@@ -118,7 +122,7 @@ static bool fpu_pop(u64 from)
 {
 	struct context *c = &current->context;
 	struct fx_software sw;
-	bool full = false;
+	bool full = false, good;
 	u32 magic2;
 	u8 *image;
 
@@ -136,16 +140,15 @@ static bool fpu_pop(u64 from)
 	image = kmem_alloc(fpu_size);	/* not the save area itself: the copy may sleep */
 	if (!image)
 		return false;
-	if (user_copy_in(image, from, full ? fpu_size : FX_SIZE)) {
-		kmem_free(image);
-		return false;
-	}
+	good = !user_copy_in(image, from, full ? fpu_size : FX_SIZE);
 	fpu_save(c);		/* for mxcsr_mask */
-	fpu_sanitise(image, full);
-	memcpy(c->fpu, image, fpu_size);
-	fpu_load(c);
+	good = good && fpu_check(image, full);
+	if (good) {
+		memcpy(c->fpu, image, fpu_size);
+		fpu_load(c);
+	}
 	kmem_free(image);
-	return true;
+	return good;
 }
 
 static bool in_altstack(u64 sp)

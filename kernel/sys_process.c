@@ -27,12 +27,7 @@ long sys_gettid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unus
 
 long sys_getppid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {
-	pid_t pid;
-
-	spin_lock(&process_lock);
-	pid = current_process->parent->pid;
-	spin_unlock(&process_lock);
-	return pid;
+	return READ_ONCE(current_process->ppid);
 }
 
 long sys_set_tid_address(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)

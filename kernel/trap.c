@@ -38,13 +38,18 @@ static __noinline void user_fault_failed(enum fault_result result, vaddr_t va)
 	}
 }
 
-/* A user copy met a page that is not there, or may not be touched so. */
+/* An access with the kernel's rights: a user copy met a page that is not there, or may not be touched so. Or,
+ * from user mode, an instruction had the CPU itself touch memory (a far return under SMAP, on some CPUs). */
 static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 {
 	struct thread *t = current;
 	u64 rip = f->rip;
 	enum fault_result result;
 
+	if (trap_from_user(f)) {
+		signal_fault(SIGSEGV, SEGV_ACCERR, va);
+		return;
+	}
 	if (va >= USER_END || !t->space || !trap_fixup(f))
 		panic_trap(f, va < PAGE_SIZE ? "null pointer" : "page fault in the kernel");
 	count(fault_kernel);
@@ -63,7 +68,7 @@ static inline void page_fault(struct trapframe *f)
 	struct thread *t = current;
 	enum fault_result result;
 
-	if (unlikely(!trap_from_user(f))) {
+	if (unlikely(!(f->error & FAULT_USER))) {
 		kernel_fault(f, va);
 		return;
 	}

@@ -7,3 +7,6 @@
 #undef SIGKILL
 #undef SIGSEGV
 #undef SIGTERM
+#undef SEEK_SET
+#undef SEEK_CUR
+#undef SEEK_END

@@ -67,7 +67,7 @@ class Stream:
     def __init__(self, mark=b"", text=False):
         self.mark, self.text = mark, text
         self.before = b""           # read so far while the mark is still to come
-        self.spoke = False
+        self.spoke, self.tail = False, b""
         self.held = b""             # a carriage return that may belong to a newline
 
     def feed(self, data):
@@ -79,7 +79,7 @@ class Stream:
                 return b""
             data, self.mark = self.before[at + len(self.mark):], b""
         if data:
-            self.spoke = True
+            self.spoke, self.tail = True, (self.tail + data)[-4096:]
         if self.text:
             data = self.held + data
             self.held = b"\r" if data.endswith(b"\r") else b""
@@ -104,6 +104,7 @@ class Machine:
         self.say = lambda text: None
         self.reset_log = None
         self.heard = threading.Event()
+        self.greeting = b""         # what the kernel says first, where firmware talks too
 
     def attach(self, data, name):
         """Give QEMU data as a file; returns the path for its options."""
@@ -227,7 +228,7 @@ class Machine:
                         put(1, output.feed(data), deadline)
                     elif fd == console_fd:
                         self._console(console.feed(data), deadline)
-                        if console.spoke:
+                        if console.spoke and self.greeting in console.tail:
                             self.heard.set()
                     else:
                         self._error(data, deadline)
@@ -316,7 +317,7 @@ def feed(pipe, heard):
     Begins once the kernel is heard, lest the firmware take it. At its end the guest gets a ^D, once a second until it leaves, so that a script
     piped in ends the shell as it would end any other.
     """
-    heard.wait()
+    heard.wait(BOOT_SILENCE)
     try:
         while True:
             data = os.read(0, 4096)

@@ -12,7 +12,7 @@ static const char text[] =
 	"  sparse --va 1G         many addresses, little memory                    | VmPTE after\n"
 	"  forkbench 64           what fork, the writes after it and exit cost     | tables "
 	"copied\n"
-	"  shells -n 200          fork and exec storms                             | pages copied\n"
+	"  shells -n 200          fork and exec storms                             | instructions\n"
 	"  filescan -p random     a mapped file read by linear, random, strided    | around_*\n"
 	"  anonscan -p 2m         the same over fresh memory                       | prefault\n"
 	"  pretouch               ways to make memory present before use           | faults twice\n"
@@ -28,9 +28,9 @@ static const char text[] =
 	"/proc/vmstat\n"
 	"  free, ps, ls, ...      busybox; ^P prints tasks and memory even when a program hangs\n"
 	"\n"
-	"Try:  perf stat forkbench 64                 perf stat filescan\n"
-	"      sysctl fault_around_bytes=4096         perf stat filescan     (more faults)\n"
-	"      sysctl zero_page=0                     perf stat pretouch --mode read-write\n"
+	"Try:  perf stat forkbench 64         then  sysctl fork_share=none          and again\n"
+	"      perf stat filescan             then  sysctl fault_around_bytes=4096  and again\n"
+	"      perf stat pretouch -m read-write     sysctl zero_page=0              and again\n"
 	"`exit` leaves.\n";
 
 int main(void)

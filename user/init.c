@@ -17,14 +17,23 @@
 #include <sys/stat.h>
 
 #define SHELL	   "/bin/sh"
+#define SHELL_RC   "/etc/shrc"
 #define CANNOT_RUN 126
 
 static char *const environment[] = {
-	"HOME=/root",	   "PATH=/bin:/usr/bin:/sbin:/disk/bin",
-	"TERM=vt102",	   "SHELL=" SHELL,
-	"USER=root",	   "LOGNAME=root",
-	"PS1=quire:\\w# ", NULL,
+	"HOME=/root",
+	"PATH=/bin:/usr/bin:/sbin:/disk/bin",
+	"TERM=vt102",
+	"SHELL=" SHELL,
+	"USER=root",
+	"LOGNAME=root",
+	"PS1=quire:\\w# ",
+	"ENV=" SHELL_RC,
+	NULL,
 };
+
+/* For these names busybox's shell has its own; ours must win, as everywhere in /bin. */
+#define OUR_NAMES "sysctl() { /bin/sysctl \"$@\"; }; help() { /bin/help; }; "
 
 /* Tunables worth a word in the banner: the first always, the others when not "0". */
 static const char *const shown[] = { "fork_share", "pt_reclaim", "fault_around_bytes",
@@ -79,11 +88,13 @@ static void run_command(char **words)
 	argv[n++] = "sh";
 	argv[n++] = "-c";
 	if (words[1]) {
-		argv[n++] = "\"$@\"";
+		argv[n++] = OUR_NAMES "\"$@\"";
 		argv[n++] = "sh";
+		for (size_t i = 0; words[i]; i++)
+			argv[n++] = words[i];
+	} else if (asprintf(&argv[n], "%s%s", OUR_NAMES, words[0]) < 0) {
+		return;
 	}
-	for (size_t i = 0; words[i]; i++)
-		argv[n++] = words[i];
 	execve(SHELL, argv, environment);
 }
 
@@ -91,6 +102,7 @@ static void run_command(char **words)
 static void run_interactive(void)
 {
 	char *const argv[] = { "-sh", NULL };
+	int rc;
 
 	setsid();
 	put_on(0, "/dev/console", O_RDWR);
@@ -98,6 +110,9 @@ static void run_interactive(void)
 	dup2(0, 2);
 	if (ioctl(0, TIOCSCTTY, 0))
 		dprintf(2, "init: no job control: %s\n", strerror(errno));
+	rc = open(SHELL_RC, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (rc >= 0)
+		dprintf(rc, "%s\n", OUR_NAMES);
 	mkdir("/root", 0700);
 	if (chdir("/root"))
 		dprintf(2, "init: /root: %s\n", strerror(errno));

@@ -4,11 +4,11 @@
  *
  * Each thread owns a slot of 8 MiB and writes one byte per page over the first
  * 2 MiB of it; then everything is dropped by MADV_DONTNEED. Barriers separate the
- * two phases, thread 0 takes the time of each from barrier to barrier. Built as
- * multi-fault, each thread drops its own 2 MiB; built as multi-fault-all (DROP_ALL),
- * thread 0 drops the slots of all with one call, while the others' CPUs may still
- * hold them in their TLBs. Every page is read back after the writes and must be zero
- * after the last drop.
+ * two phases; a phase lasts from the first thread's begin to the last one's end.
+ * Built as multi-fault, each thread drops its own 2 MiB; built as multi-fault-all
+ * (DROP_ALL), thread 0 drops the slots of all with one call, while the others' CPUs
+ * may still hold them in their TLBs. Every page is read back after the writes and
+ * must be zero after the last drop.
  */
 #include "user/quire.h"
 #include <pthread.h>
@@ -28,6 +28,11 @@ static char *memory;
 static unsigned threads = 1;
 static uint64_t rounds = 10;
 static pthread_barrier_t barrier;
+
+/* When each thread began and ended its phase: written by it, read by thread 0 a barrier later. */
+static struct {
+	uint64_t from, to;
+} __attribute__((aligned(64))) spans[MAX_THREADS];
 static uint64_t fault_ticks, drop_ticks, faults_before, faulted; /* written by thread 0 alone */
 
 static void usage(FILE *to)
@@ -49,35 +54,47 @@ static uint8_t mark(unsigned thread, uint64_t round, size_t page)
 	return (uint8_t)((thread * 31 + round * 7 + page) % 255 + 1);
 }
 
+/* From the first of so many threads that began a phase to the last that ended it. */
+static uint64_t longest_span(unsigned count)
+{
+	uint64_t from = UINT64_MAX, to = 0;
+
+	for (unsigned t = 0; t < count; t++) {
+		from = spans[t].from < from ? spans[t].from : from;
+		to = spans[t].to > to ? spans[t].to : to;
+	}
+	return to - from;
+}
+
 static void *run(void *arg)
 {
 	unsigned self = (unsigned)(uintptr_t)arg;
 	char *own = memory + self * SLOT;
 
 	for (uint64_t r = 0; r < rounds; r++) {
-		uint64_t start, touched, end;
-
 		pthread_barrier_wait(&barrier);
-		start = cycles();
+		spans[self].from = cycles();
 		for (size_t p = 0; p < PAGES; p++)
 			poke(own + p * PAGE, mark(self, r, p));
+		spans[self].to = cycles();
 		pthread_barrier_wait(&barrier);
-		touched = cycles();
+		if (self == 0)
+			fault_ticks += longest_span(threads);
 		for (size_t p = 0; p < PAGES; p++)
 			check((uint8_t)own[p * PAGE] == mark(self, r, p),
 			      "thread %u lost page %zu in round %llu", self, p,
 			      (unsigned long long)r);
 		pthread_barrier_wait(&barrier);
-		end = cycles();
+		spans[self].from = cycles();
 		if (!drop_all)
 			madvise(own, TOUCHED, MADV_DONTNEED);
 		else if (self == 0)
 			madvise(memory, threads * SLOT, MADV_DONTNEED);
+		spans[self].to = cycles();
 		pthread_barrier_wait(&barrier);
-		if (self == 0) {
-			fault_ticks += touched - start;
-			drop_ticks += cycles() - end;
-		}
+		if (self == 0)
+			drop_ticks += longest_span(drop_all ? 1 : threads);
+		pthread_barrier_wait(&barrier);
 	}
 	if (self == 0)
 		faulted = faults() - faults_before;

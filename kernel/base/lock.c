@@ -55,7 +55,8 @@ void lock_debug_drop(struct spinlock *l)
 	unsigned i = h->n;
 
 	if (!spin_held(l))
-		panic("lock %p of rank %u dropped by CPU %u, which does not hold it", (void *)l, l->rank, this_cpu(cpu_number));
+		panic("lock %p of rank %u dropped by CPU %u, which does not hold it", (void *)l, l->rank,
+		      this_cpu(cpu_number));
 	while (i && h->lock[i - 1] != l)
 		i--;
 	if (!i)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: struct text, and the functions on strings that C lacks. Invariant of a text: len counts every byte
- * written, the first `size - 1` of them are at buf, and nothing is ever stored beyond it. A text belongs to its
- * writer and has no lock. Called by all that makes files under /proc, and by tunables.
+ * written, those from start on are at buf as far as they fit, and nothing is ever stored beyond it. A text
+ * belongs to its writer and has no lock. Called by all that makes files under /proc, and by tunables.
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/string.h"
@@ -10,18 +10,27 @@
 
 void text_printf(struct text *t, const char *fmt, ...)
 {
-	size_t room = t->len < t->size ? t->size - t->len : 0;
+	size_t skip = t->start > t->len ? t->start - t->len : 0;
+	size_t at = t->len > t->start ? MIN(t->len - t->start, t->size) : 0;
 	va_list ap;
+	size_t n;
 
 	va_start(ap, fmt);
-	t->len += (size_t)vsnprintf(room ? t->buf + t->len : NULL, room, fmt, ap);
+	n = (size_t)vsnprintf(t->size ? t->buf + at : NULL, t->size - at, fmt, ap);
 	va_end(ap);
+	t->len += n;
+	n = MIN(n, t->size ? t->size - 1 : 0);
+	if (skip && n > skip)		/* what comes before start was stored, and goes */
+		memmove(t->buf, t->buf + skip, n - skip);
 }
 
 void text_write(struct text *t, const void *data, size_t n)
 {
-	if (t->len < t->size)
-		memcpy(t->buf + t->len, data, MIN(n, t->size - t->len));
+	size_t skip = t->start > t->len ? MIN(t->start - t->len, n) : 0;
+	size_t at = t->len + skip - t->start;
+
+	if (n > skip && at < t->size)
+		memcpy(t->buf + at, (const char *)data + skip, MIN(n - skip, t->size - at));
 	t->len += n;
 }
 

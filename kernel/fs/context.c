@@ -104,7 +104,7 @@ u32 fs_umask(void)
 	return c ? READ_ONCE(c->umask) : 0;
 }
 
-long sys_umask(u64 mask, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_umask(u64 mask, NO1, NO2, NO3, NO4, NO5)
 {
 	struct fs_context *c = own_context();
 	u32 old;
@@ -116,7 +116,7 @@ long sys_umask(u64 mask, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 
 	return old;
 }
 
-long sys_chdir(u64 path, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_chdir(u64 path, NO1, NO2, NO3, NO4, NO5)
 {
 	struct vnode *v;
 	int e = at_lookup(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &v);
@@ -126,7 +126,7 @@ long sys_chdir(u64 path, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 
 	return e;
 }
 
-long sys_fchdir(u64 fd, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_fchdir(u64 fd, NO1, NO2, NO3, NO4, NO5)
 {
 	struct file *f = fd_get(fd);
 	int e = 0;
@@ -141,7 +141,7 @@ long sys_fchdir(u64 fd, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a
 	return e;
 }
 
-long sys_getcwd(u64 buf, u64 size, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_getcwd(u64 buf, u64 size, NO2, NO3, NO4, NO5)
 {
 	struct vnode *v = fs_cwd();
 	char *page = path_page();

@@ -20,11 +20,14 @@ static bool parse_hex(const u8 *text, u32 *value)
 {
 	*value = 0;
 	for (unsigned i = 0; i < 8; i++) {
-		u8 c = text[i], digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 16;
+		u8 c = text[i], low = c | 32;
 
-		if (digit > 15)
+		if (c >= '0' && c <= '9')
+			*value = *value << 4 | (c - '0');
+		else if (low >= 'a' && low <= 'f')
+			*value = *value << 4 | (low - 'a' + 10);
+		else
 			return false;
-		*value = *value << 4 | digit;
 	}
 	return true;
 }

@@ -103,7 +103,7 @@ static const struct file_ops eventfd_ops = {
 	.read = eventfd_read, .write = eventfd_write, .poll = eventfd_poll, .close = eventfd_close,
 };
 
-long sys_eventfd2(u64 value, u64 flags, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_eventfd2(u64 value, u64 flags, NO2, NO3, NO4, NO5)
 {
 	struct eventfd *e;
 	struct file *f;
@@ -122,9 +122,4 @@ long sys_eventfd2(u64 value, u64 flags, u64 a2 __unused, u64 a3 __unused, u64 a4
 	e->semaphore = flags & EFD_SEMAPHORE;
 	f->data = e;
 	return fd_install_or_put(f, flags);
-}
-
-long sys_eventfd(u64 value, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return sys_eventfd2(value, 0, 0, 0, 0, 0);
 }

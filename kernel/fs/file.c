@@ -160,7 +160,7 @@ struct pcache *file_pcache(struct file *f)
 
 void file_path(struct file *f, char *buf, size_t size)
 {
-	if (!f->vnode || vfs_path(f->vnode, buf, size))
+	if (!f->vnode || vfs_path(f->vnode, buf, size) < 0)
 		strlcpy(buf, "anon_inode", size);
 }
 

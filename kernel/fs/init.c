@@ -2,7 +2,7 @@
 /*
  * Owns: the tree as the first program finds it: the root file system from the boot archives, then /dev /proc
  * /tmp /dev/shm mounted. Runs once, at boot, before there is a process; nothing else runs meanwhile, so
- * files are filled without their mutex. A bad archive is not the end: what was sound in it stays.
+ * files are filled without their mutex. What was sound in a bad archive stays.
  */
 #include "kernel/base/print.h"
 #include "kernel/fs/cpio.h"
@@ -154,11 +154,11 @@ static int unpack_entry(struct cpio_entry *e)
 	return err;
 }
 
-/* Unpacks all archives. NULL, or the first thing that was wrong. */
+/* Unpacks all archives. NULL, or why that had to stop; entries that cannot be made are skipped. */
 static const char *unpack(const void *data, size_t size)
 {
 	struct cpio_entry *e = kmem_alloc(sizeof(*e));
-	const char *why = NULL;
+	const char *skipped = NULL;
 	struct cpio c;
 	int err = 0;
 
@@ -167,12 +167,14 @@ static const char *unpack(const void *data, size_t size)
 	cpio_begin(&c, data, size);
 	while (err != -ENOMEM && cpio_next(&c, e)) {
 		err = unpack_entry(e);
-		if (err && !why)
-			why = e->skip ? e->skip : err == -ENOMEM ? "it does not fit into memory" : "an entry that cannot be made";
+		if (err && !skipped)
+			skipped = e->skip ? e->skip : "a name that is taken";
 	}
+	if (skipped && err != -ENOMEM)
+		printk(LOG_WARN, "initial file system: entries are skipped: %s", skipped);
 	forget_links();
 	kmem_free(e);
-	return c.error && !why ? c.error : why;
+	return err == -ENOMEM ? "it does not fit into memory" : c.error;
 }
 
 /* Mounts TYPE at PATH, making the directory if there is none; the root of it gets MODE. 0 or -errno. */
@@ -195,6 +197,7 @@ static int mount_at(const char *path, const struct fs_type *type, u32 mode)
 
 const char *fs_init(const void *data, size_t size)
 {
+	static char reason[96];
 	struct mount *root = mount_create(&rootfs_type);
 	const char *why;
 	struct vnode *dev;
@@ -214,5 +217,8 @@ const char *fs_init(const void *data, size_t size)
 		 mount_at("/proc", &procfs_type, 0555);
 	if (e)
 		printk(LOG_ERR, "fs: /dev, /dev/shm, /tmp or /proc could not be mounted: error %d", -e);
-	return why;
+	if (!why)
+		return NULL;
+	snprintf(reason, sizeof(reason), "initial file system: %s", why);
+	return reason;
 }

@@ -82,7 +82,7 @@ static int filelock_set(const struct filelock *r, bool wait)
 
 	spin_lock(&filelock_lock);
 	if (!e && wait && r->flock)
-		carve(r, &spare);	/* an upgrade lets go first, so that two of them do not wait for each other */
+		carve(r, &spare);	/* an upgrade lets go first, or two would wait for each other */
 	while (!e && r->type != F_UNLCK && conflict(r)) {
 		if (!wait)
 			e = -EAGAIN;
@@ -196,7 +196,7 @@ long filelock_fcntl_set(struct file *f, vaddr_t arg, bool ofd, bool wait)
 	return filelock_set(&r, wait);
 }
 
-long sys_flock(u64 fd, u64 how, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_flock(u64 fd, u64 how, NO2, NO3, NO4, NO5)
 {
 	struct file *f = fd_get_io(fd);
 	struct filelock r = { .flock = true, .end = NO_END, .pid = -1 };

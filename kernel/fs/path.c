@@ -153,7 +153,8 @@ static int walk_from(struct walk *w, struct vnode **cur, const char *path, unsig
 		if (e)
 			return e;
 		next = cross_down(next);
-		if (S_ISLNK(next->mode) && (!s.last || flags & WALK_FOLLOW || (s.slash && !(flags & WALK_NAME)))) {
+		if (S_ISLNK(next->mode) &&
+		    (!s.last || flags & WALK_FOLLOW || (s.slash && !(flags & WALK_NAME)))) {
 			struct vnode *to = NULL;
 
 			if (links++ >= MAX_LINKS)
@@ -309,8 +310,8 @@ int vfs_open(struct vnode *start, const char *path, u32 flags, u32 mode, struct 
 		} else if (!w.dir->ops->create) {
 			e = -EACCES;
 		} else {
-			e = w.dir->ops->create(w.dir, w.name, w.len, S_IFREG | (mode & 07777 & ~fs_umask()), 0, NULL,
-					       &w.vnode);
+			e = w.dir->ops->create(w.dir, w.name, w.len,
+					       S_IFREG | (mode & 07777 & ~fs_umask()), 0, NULL, &w.vnode);
 			if (!e)
 				e = vnode_open(w.vnode, flags, out);
 		}

@@ -294,7 +294,7 @@ static struct pipe *pipe_of_slot(struct pipe **slot)
 	return p;
 }
 
-int pipe_open(struct file *f, struct pipe **slot)
+int pipe_open(struct file *f, struct pipe **slot, bool fifo)
 {
 	struct pipe *p = pipe_of_slot(slot);
 	u32 *opens, before;
@@ -311,7 +311,9 @@ int pipe_open(struct file *f, struct pipe **slot)
 	wake_all(p);
 	opens = reads(f) ? &p->writer_opens : &p->reader_opens;
 	before = *opens;
-	if (reads(f) && !p->writers) {
+	if (!fifo) {
+		opens = NULL;
+	} else if (reads(f) && !p->writers) {
 		f->pos = before;
 		if (f->flags & O_NONBLOCK)
 			opens = NULL;
@@ -333,7 +335,7 @@ int pipe_open(struct file *f, struct pipe **slot)
 
 static int node_open(struct vnode *v, struct file *f)
 {
-	return pipe_open(f, &container_of(v, struct pipe_node, v)->pipe);
+	return pipe_open(f, &container_of(v, struct pipe_node, v)->pipe, false);
 }
 
 static int node_path(struct vnode *v, char *buf, size_t *at)

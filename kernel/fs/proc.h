@@ -2,7 +2,7 @@
 /*
  * Owns: how the tree under /proc is described: by constant tables of entries. proc.c makes vnodes of them,
  * proc_file.c the files; proc_system.c, proc_sys.c, proc_process.c, proc_status.c are the tables
- * and the texts. A text is generated whole at a read from position 0 and served from then on.
+ * and the texts. A text is generated at a read from position 0 and served from then on.
  */
 #pragma once
 #include "kernel/base/text.h"
@@ -55,9 +55,9 @@ struct proc_node {
 /* An open text. */
 struct proc_file {
 	struct proc_node *node;		/* file->vnode */
-	struct mutex lock;		/* buf, len; the domain as read */
+	struct mutex lock;		/* what follows */
 	char *buf;			/* NULL: not generated yet */
-	size_t len;
+	size_t start, stored, len;	/* buf has STORED bytes from START on of a text of LEN bytes */
 	struct counter_domain *domain;	/* of a counters file, held from open on; NULL: none */
 };
 
@@ -79,6 +79,12 @@ int proc_show_status(struct proc_file *pf, struct text *t);
 int proc_show_stat(struct proc_file *pf, struct text *t);
 int proc_show_statm(struct proc_file *pf, struct text *t);
 int proc_show_limits(struct proc_file *pf, struct text *t);
+
+/* ns in Linux's unit of time for programs, 10 ms. */
+static inline u64 proc_ticks(u64 ns)
+{
+	return ns / 10000000;
+}
 
 /* Begins to average the load, once. */
 void proc_load_start(void);

@@ -3,16 +3,17 @@
  * Owns: reading and writing open files of /proc: texts, and the three files that are read by position,
  * where the position is an address: pagemap (8 bytes per page), ptwalk (the walk of that address), mem.
  *
- * A text is generated into a buffer that grows until it fits, and belongs to the open file; its lock (a
- * mutex) keeps two readers apart. Nothing of the process is kept between two reads but, by a
- * counters file, its domain.
+ * A text is generated into a buffer that grows until it fits, or has the piece that is read (long texts,
+ * or little memory), and belongs to the open file; its lock (a mutex) keeps two readers apart. Nothing of
+ * the process is kept between two reads but, by a counters file, its domain.
  */
 #include "kernel/fs/proc.h"
 #include "mm/fault.h"
 #include "mm/kmem.h"
 #include "mm/report.h"
 
-#define STORE_MAX 256
+#define STORE_MAX 256		/* bytes of a text that is written */
+#define TEXT_MAX (size_t)MiB(1)	/* of a text that is kept; a longer one is made piece by piece */
 
 static KMEM_CACHE(proc_files, "proc_file", struct proc_file);
 
@@ -45,27 +46,38 @@ static void show_close(struct file *f)
 	kmem_cache_free(&proc_files, pf);
 }
 
-/* Makes the text anew. 0 or -errno: then the old one stays. */
-static int generate(struct proc_file *pf)
+/* Makes the text anew, keeping TEXT_MAX bytes of it from START on, or what there is memory for. 0 or -errno:
+ * then the old one stays. */
+static int generate(struct proc_file *pf, size_t start)
 {
-	size_t size = PAGE_SIZE;
+	size_t size = ALIGN_UP(pf->stored + 1, PAGE_SIZE), want;
+	bool less = false;	/* memory is short: a smaller piece will do */
 
 	if (!pf->node->entry->show)
 		return -EINVAL;
 	for (;;) {
-		struct text t = { .buf = kmem_alloc(size), .size = size };
-		int e = t.buf ? pf->node->entry->show(pf, &t) : -ENOMEM;
+		struct text t = { .buf = kmem_alloc(size), .size = size, .start = start };
+		int e;
 
-		if (!e && t.len < size) {
+		if (!t.buf && size > PAGE_SIZE) {
+			size = ALIGN_UP(size / 2, PAGE_SIZE);
+			less = true;
+			continue;
+		}
+		e = t.buf ? pf->node->entry->show(pf, &t) : -ENOMEM;
+		want = MIN(t.len > start ? t.len - start : 0, TEXT_MAX - 1);
+		if (!e && (text_stored(&t) >= want || less)) {
 			kmem_free(pf->buf);
 			pf->buf = t.buf;
+			pf->start = start;
+			pf->stored = text_stored(&t);
 			pf->len = t.len;
 			return 0;
 		}
 		kmem_free(t.buf);
 		if (e)
 			return e;
-		size = ALIGN_UP(t.len + t.len / 8, PAGE_SIZE);
+		size = MIN(ALIGN_UP(want + want / 8 + 1, PAGE_SIZE), TEXT_MAX);
 	}
 }
 
@@ -75,12 +87,12 @@ static ssize_t show_read(struct file *f, struct iov_cursor *c, u64 *pos)
 	ssize_t done = 0;
 
 	mutex_lock(&pf->lock);
-	if (!*pos || !pf->buf)
-		done = generate(pf);
-	if (!done && *pos < pf->len) {
-		size_t n = MIN(c->left, pf->len - *pos);
+	if (!*pos || !pf->buf || (*pos < pf->len && (*pos < pf->start || *pos >= pf->start + pf->stored)))
+		done = generate(pf, *pos);
+	if (!done && *pos < pf->start + pf->stored) {
+		size_t n = MIN(c->left, pf->start + pf->stored - *pos);
 
-		done = (ssize_t)iov_put(c, pf->buf + *pos, n);
+		done = (ssize_t)iov_put(c, pf->buf + (*pos - pf->start), n);
 		*pos += (u64)done;
 		if (!done && n)
 			done = -EFAULT;
@@ -187,34 +199,26 @@ const struct file_ops proc_ptwalk_ops = { .read_iov = ptwalk_read, .seekable = t
 static ssize_t mem_move(struct file *f, struct iov_cursor *c, u64 *pos, bool write)
 {
 	char buf[512];
-	ssize_t done = 0;
+	ssize_t done = 0, moved;
 	struct space *s;
 	int e = proc_space(file_node(f), &s);
 
 	if (e || !s)
 		return e;
-	while (c->left) {
+	for (; c->left && !e; done += moved, *pos += (u64)moved) {
 		size_t n = MIN(c->left, sizeof(buf));
-		ssize_t moved;
 
-		if (write) {
-			n = iov_take(c, buf, n);
-			e = n ? 0 : -EFAULT;
-			moved = n ? space_write(s, *pos, buf, n) : 0;
-		} else {
+		if (write)
+			moved = (n = iov_take(c, buf, n)) ? space_write(s, *pos, buf, n) : 0;
+		else
 			moved = space_read(s, *pos, buf, n);
-			n = moved > 0 ? iov_put(c, buf, (size_t)moved) : 0;
-			e = moved > 0 && !n ? -EFAULT : 0;
-			moved = moved > 0 ? (ssize_t)n : moved;
-		}
-		if (!e && moved <= 0)
+		if (moved < 0)
 			e = -EIO;
-		if (e)
-			break;
-		done += moved;
-		*pos += (u64)moved;
-		if ((size_t)moved < n)
-			break;
+		else if (!write)
+			moved = (ssize_t)iov_put(c, buf, (size_t)moved);
+		if (!moved)
+			e = -EFAULT;
+		moved = MAX(moved, 0L);
 	}
 	space_put(s);
 	return done ? done : e;

@@ -106,19 +106,17 @@ static int show_smaps(struct proc_file *pf, struct text *t) { return show_space(
 static int show_rollup(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_sum); }
 static int show_pagetable(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_pagetable); }
 
-/* The bytes [START, END) of the space, as they are now; what cannot be read is left out. */
+/* The bytes [START, END) of the space, as they are now, up to the first that cannot be read. */
 static void report_bytes(struct space *s, struct text *t, vaddr_t start, vaddr_t end)
 {
-	size_t n = end > start ? end - start : 0;
-	ssize_t got;
+	char piece[256];
+	ssize_t got = 1;
 
-	if (n >= t->size - t->len) {
-		t->len += n;
-		return;
+	for (; start < end && got > 0; start += (u64)got) {
+		got = space_read(s, start, piece, MIN(end - start, sizeof(piece)));
+		if (got > 0)
+			text_write(t, piece, (size_t)got);
 	}
-	got = n ? space_read(s, start, t->buf + t->len, n) : 0;
-	if (got > 0)
-		t->len += (size_t)got;
 }
 
 static void report_arguments(struct space *s, struct text *t) { report_bytes(s, t, s->arg_start, s->arg_end); }

@@ -127,9 +127,9 @@ static void signal_lines(struct text *t, const struct process *p, const struct t
 	if (!s || !thread)
 		return;
 	spin_lock(&s->lock);
-	text_printf(t, "SigQ:\t%u/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
-		    s->nr_queued, p->limits[LIMIT_SIGPENDING].cur, thread->sig.pending.set, s->pending.set, thread->sig.blocked,
-		    actions_with(s, true), actions_with(s, false));
+	text_printf(t, "SigQ:\t%u/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", s->nr_queued,
+		    p->limits[LIMIT_SIGPENDING].cur, thread->sig.pending.set, s->pending.set, thread->sig.blocked);
+	text_printf(t, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", actions_with(s, true), actions_with(s, false));
 	spin_unlock(&s->lock);
 }
 
@@ -211,9 +211,10 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 		    state_of(p, thread, n->tid), p->parent ? p->parent->pid : 0, p->pgid, p->sid, p->tty ? 4 << 8 | 64 : 0,
 		    p->tty ? p->tty->pgid : -1);
 	/* minflt cminflt majflt cmajflt utime stime cutime cstime priority nice num_threads itrealvalue starttime */
-	text_printf(t, "%lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", p->min_faults, p->child_min_faults, p->maj_faults,
-		    p->child_maj_faults, user / 10000000, kernel / 10000000, p->child_user_ns / 10000000,
-		    p->child_kernel_ns / 10000000, 20 + p->nice, p->nice, p->nr_threads, p->start_ns / 10000000);
+	text_printf(t, "%lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", p->min_faults, p->child_min_faults,
+		    p->maj_faults, p->child_maj_faults, proc_ticks(user), proc_ticks(kernel),
+		    proc_ticks(p->child_user_ns), proc_ticks(p->child_kernel_ns), 20 + p->nice, p->nice, p->nr_threads,
+		    proc_ticks(p->start_ns));
 	/* vsize rss rsslim startcode endcode startstack kstkesp kstkeip */
 	text_printf(t, "%lu %lu %lu %lu %lu %lu 0 0 ", f.u.size << PAGE_SHIFT, facts_rss(&f), p->limits[LIMIT_RSS].cur, f.code_start,
 		    f.code_end, f.stack_start);

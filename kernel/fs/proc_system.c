@@ -53,12 +53,6 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 	return 0;
 }
 
-/* Linux's unit of time for programs: 10 ms. */
-static u64 ticks(u64 ns)
-{
-	return ns / 10000000;
-}
-
 /* User, kernel and idle time of all CPUs, ns. */
 static void machine_times(u64 *user, u64 *kernel, u64 *idle)
 {
@@ -83,10 +77,10 @@ static int show_stat(struct proc_file *pf __unused, struct text *t)
 	u64 user, kernel, idle;
 
 	machine_times(&user, &kernel, &idle);
-	text_printf(t, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(user), ticks(kernel), ticks(idle));
+	text_printf(t, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", proc_ticks(user), proc_ticks(kernel), proc_ticks(idle));
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
-		text_printf(t, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", cpu, ticks(user / nr_cpus), ticks(kernel / nr_cpus),
-			    ticks(idle / nr_cpus));
+		text_printf(t, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", cpu, proc_ticks(user / nr_cpus), proc_ticks(kernel / nr_cpus),
+			    proc_ticks(idle / nr_cpus));
 	text_printf(t, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
 		    counter_sum(C_interrupts), counter_sum(C_switches), clock_boot_epoch(), nr_processes_started,
 		    sched_runnable());
@@ -104,10 +98,10 @@ static int show_cpuinfo(struct proc_file *pf __unused, struct text *t)
 
 static int show_uptime(struct proc_file *pf __unused, struct text *t)
 {
-	u64 user, kernel, idle, now = ticks(clock_ns());
+	u64 user, kernel, idle, now = proc_ticks(clock_ns());
 
 	machine_times(&user, &kernel, &idle);
-	idle = ticks(idle);
+	idle = proc_ticks(idle);
 	text_printf(t, "%lu.%02lu %lu.%02lu\n", now / 100, now % 100, idle / 100, idle % 100);
 	return 0;
 }
@@ -138,7 +132,7 @@ void proc_load_start(void)
 static int show_loadavg(struct proc_file *pf __unused, struct text *t)
 {
 	struct process *p;
-	pid_t last = 0;
+	pid_t last = 0;		/* the youngest that is still there */
 
 	for (int i = 0; i < 3; i++)
 		text_printf(t, "%lu.%02lu ", load[i] / LOAD_ONE, load[i] % LOAD_ONE * 100 / LOAD_ONE);

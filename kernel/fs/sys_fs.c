@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the calls that change names and sizes: mkdir mknod unlink rmdir rename link symlink truncate fallocate
- * mount umount2, each with its -at kin; and fsync and sync, which have nothing to do.
+ * Owns: the calls that change names and sizes: mkdir mknod unlink rename link symlink truncate fallocate,
+ * mount umount2; and fsync and sync, which have nothing to do.
  * Locks: none of its own; the file system's hooks check again under theirs.
  */
 #include "kernel/fs/at.h"
 #include "kernel/fs/fd.h"
 #include "kernel/syscalls.h"
 
-#define NO1 u64 a1 __unused
-#define NO2 u64 a2 __unused
-#define NO3 u64 a3 __unused
-#define NO4 u64 a4 __unused
-#define NO5 u64 a5 __unused
 
 /* Creates what PATH names. SLASH: slashes behind the name are fine. */
 static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *target, bool slash)
@@ -42,11 +37,6 @@ long sys_mkdirat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
 	return create_at(dirfd, path, S_IFDIR | (mode & 01777 & ~fs_umask()), 0, NULL, true);
 }
 
-long sys_mkdir(u64 path, u64 mode, NO2, NO3, NO4, NO5)
-{
-	return sys_mkdirat(AT_FDCWD, path, mode, 0, 0, 0);
-}
-
 long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, NO4, NO5)
 {
 	u32 type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
@@ -57,11 +47,6 @@ long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, NO4, NO5)
 		return -EINVAL;
 	return create_at(dirfd, path, type | (mode & 07777 & ~fs_umask()),
 			 type == S_IFCHR || type == S_IFBLK ? (u32)rdev : 0, NULL, false);
-}
-
-long sys_mknod(u64 path, u64 mode, u64 rdev, NO3, NO4, NO5)
-{
-	return sys_mknodat(AT_FDCWD, path, mode, rdev, 0, 0);
 }
 
 long sys_symlinkat(u64 target, u64 dirfd, u64 path, NO3, NO4, NO5)
@@ -76,11 +61,6 @@ long sys_symlinkat(u64 target, u64 dirfd, u64 path, NO3, NO4, NO5)
 	e = n < 0 ? n : n == 0 ? -ENOENT : create_at(dirfd, path, S_IFLNK | 0777, 0, text, false);
 	path_page_free(text);
 	return e;
-}
-
-long sys_symlink(u64 target, u64 path, NO2, NO3, NO4, NO5)
-{
-	return sys_symlinkat(target, AT_FDCWD, path, 0, 0, 0);
 }
 
 long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
@@ -113,11 +93,6 @@ long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
 	return e;
 }
 
-long sys_link(u64 from, u64 to, NO2, NO3, NO4, NO5)
-{
-	return sys_linkat(AT_FDCWD, from, AT_FDCWD, to, 0, 0);
-}
-
 static long unlink_at(u64 dirfd, u64 path, bool rmdir)
 {
 	struct at a;
@@ -144,19 +119,9 @@ long sys_unlinkat(u64 dirfd, u64 path, u64 flags, NO3, NO4, NO5)
 	return flags & ~(u64)AT_REMOVEDIR ? -EINVAL : unlink_at(dirfd, path, flags);
 }
 
-long sys_unlink(u64 path, NO1, NO2, NO3, NO4, NO5)
-{
-	return unlink_at(AT_FDCWD, path, false);
-}
-
-long sys_rmdir(u64 path, NO1, NO2, NO3, NO4, NO5)
-{
-	return unlink_at(AT_FDCWD, path, true);
-}
-
 #define RENAME_NOREPLACE 1
 
-static long rename(struct walk *from, struct walk *to, u64 flags)
+static long rename_walked(struct walk *from, struct walk *to, u64 flags)
 {
 	if (!from->dir || !to->dir)
 		return -EBUSY;
@@ -183,21 +148,11 @@ long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
 		return e;
 	e = at_walk(&b, to_fd, to, WALK_MAY_LACK | WALK_NAME);
 	if (!e) {
-		e = rename(&a.w, &b.w, flags);
+		e = rename_walked(&a.w, &b.w, flags);
 		at_end(&b);
 	}
 	at_end(&a);
 	return e;
-}
-
-long sys_renameat(u64 from_fd, u64 from, u64 to_fd, u64 to, NO4, NO5)
-{
-	return sys_renameat2(from_fd, from, to_fd, to, 0, 0);
-}
-
-long sys_rename(u64 from, u64 to, NO2, NO3, NO4, NO5)
-{
-	return sys_renameat2(AT_FDCWD, from, AT_FDCWD, to, 0, 0);
 }
 
 long sys_truncate(u64 path, u64 size, NO2, NO3, NO4, NO5)
@@ -324,11 +279,6 @@ long sys_fsync(u64 fd, NO1, NO2, NO3, NO4, NO5)
 		e = -EINVAL;
 	file_put(f);
 	return e;
-}
-
-long sys_fdatasync(u64 fd, NO1, NO2, NO3, NO4, NO5)
-{
-	return sys_fsync(fd, 0, 0, 0, 0, 0);
 }
 
 long sys_sync(u64 a0 __unused, NO1, NO2, NO3, NO4, NO5)

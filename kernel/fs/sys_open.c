@@ -12,10 +12,6 @@
 #include "kernel/process.h"
 #include "kernel/syscalls.h"
 
-#define NO2 u64 a2 __unused
-#define NO3 u64 a3 __unused
-#define NO4 u64 a4 __unused
-#define NO5 u64 a5 __unused
 
 long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, NO4, NO5)
 {
@@ -34,17 +30,7 @@ long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, NO4, NO5)
 	return e ? e : fd_install_or_put(f, flags);
 }
 
-long sys_open(u64 path, u64 flags, u64 mode, NO3, NO4, NO5)
-{
-	return sys_openat(AT_FDCWD, path, flags, mode, 0, 0);
-}
-
-long sys_creat(u64 path, u64 mode, NO2, NO3, NO4, NO5)
-{
-	return sys_openat(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode, 0, 0);
-}
-
-long sys_close(u64 fd, u64 a1 __unused, NO2, NO3, NO4, NO5)
+long sys_close(u64 fd, NO1, NO2, NO3, NO4, NO5)
 {
 	return fd_close(fd);
 }
@@ -75,7 +61,7 @@ static long dup_to(u64 fd, u64 to, bool cloexec)
 	return n;
 }
 
-long sys_dup(u64 fd, u64 a1 __unused, NO2, NO3, NO4, NO5)
+long sys_dup(u64 fd, NO1, NO2, NO3, NO4, NO5)
 {
 	return dup_to_free(fd, 0, false);
 }
@@ -123,11 +109,6 @@ long sys_pipe2(u64 fds, u64 flags, NO2, NO3, NO4, NO5)
 {
 	/* O_DIRECT (packets) is refused: who asks for it relies on it. */
 	return flags & ~(u64)(O_CLOEXEC | O_NONBLOCK) ? -EINVAL : pipe_fds(fds, flags);
-}
-
-long sys_pipe(u64 fds, u64 a1 __unused, NO2, NO3, NO4, NO5)
-{
-	return pipe_fds(fds, 0);
 }
 
 #define MFD_CLOEXEC 1
@@ -200,8 +181,8 @@ long sys_ioctl(u64 fd, u64 cmd, u64 arg, NO3, NO4, NO5)
 	return result;
 }
 
-enum { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_OFD_GETLK = 36,
-       F_OFD_SETLK, F_OFD_SETLKW, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ, F_GETPIPE_SZ };
+enum { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN,
+       F_OFD_GETLK = 36, F_OFD_SETLK, F_OFD_SETLKW, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ, F_GETPIPE_SZ };
 #define O_ASYNC 020000
 #define O_NOATIME 01000000
 
@@ -223,8 +204,8 @@ static long file_fcntl(struct file *f, int fd, unsigned cmd, u64 arg)
 	u32 changeable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
 	int was;
 
-	if (f->flags & O_PATH && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_GETFD && cmd != F_SETFD &&
-	    cmd != F_GETFL)
+	if (f->flags & O_PATH && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_GETFD &&
+	    cmd != F_SETFD && cmd != F_GETFL)
 		return -EBADF;
 	switch (cmd) {
 	case F_DUPFD:

@@ -13,9 +13,6 @@
 
 #define MAX_BYTES 0x7ffff000UL	/* of one call, as Linux */
 #define IOV_MAX 1024
-#define NO3 u64 a3 __unused
-#define NO4 u64 a4 __unused
-#define NO5 u64 a5 __unused
 
 enum way { READ, WRITE };
 
@@ -35,21 +32,17 @@ static ssize_t move(struct file *f, struct iov_cursor *c, u64 *pos, enum way way
 /* At file->pos, or at *AT for the p- calls. */
 static ssize_t transfer(struct file *f, struct iov_cursor *c, const u64 *at, enum way way)
 {
+	u64 none = 0, pos = at ? *at : 0;
 	ssize_t n;
-	u64 pos = 0;
 
 	if (!allowed(f, way))
 		return -EBADF;
-	if (at) {
-		if (!f->ops->seekable)
-			return -ESPIPE;
-		pos = *at;
-		return (s64)pos < 0 ? -EINVAL : move(f, c, &pos, way);
-	}
 	if (!f->ops->seekable)
-		return move(f, c, &pos, way);
+		return at ? -ESPIPE : move(f, c, &none, way);
+	if (at)
+		return (s64)pos < 0 || (s64)(pos + c->left) < 0 ? -EINVAL : move(f, c, &pos, way);
 	mutex_lock(&f->pos_lock);
-	n = move(f, c, &f->pos, way);
+	n = (s64)(f->pos + c->left) < 0 ? -EINVAL : move(f, c, &f->pos, way);
 	mutex_unlock(&f->pos_lock);
 	return n;
 }
@@ -156,10 +149,10 @@ long sys_pwritev(u64 fd, u64 vec, u64 count, u64 at, NO4, NO5)
 	return transfer_segments(fd, vec, count, &at, WRITE);
 }
 
-enum { SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE };
+enum whence { FROM_START, FROM_HERE, FROM_END, FIND_DATA, FIND_HOLE };
 #define GATHER 32
 
-/* First byte >= POS of F that lies in a page (DATA) or in none (the end of the file is such). -ENXIO, -EINTR. */
+/* First byte >= POS of F in a page (DATA), or in none (as is the end of the file). -ENXIO, -EINTR. */
 static s64 seek_data(struct file *f, u64 pos, bool data)
 {
 	struct pcache *c = file_pcache(f);
@@ -195,26 +188,24 @@ static s64 seek(struct file *f, s64 offset, unsigned whence)
 	s64 base = 0;
 
 	switch (whence) {
-	case SEEK_SET:
+	case FROM_START:
 		break;
-	case SEEK_CUR:
+	case FROM_HERE:
 		base = f->pos;
 		break;
-	case SEEK_END:
+	case FROM_END:
 		base = file_size(f);
 		break;
-	case SEEK_DATA:
-	case SEEK_HOLE:
-		offset = seek_data(f, offset, whence == SEEK_DATA);
+	case FIND_DATA:
+	case FIND_HOLE:
+		offset = seek_data(f, offset, whence == FIND_DATA);
 		if (offset < 0)
 			return offset;
 		break;
 	default:
 		return -EINVAL;
 	}
-	if (__builtin_add_overflow(base, offset, &base))
-		return -EOVERFLOW;
-	if (base < 0)
+	if (__builtin_add_overflow(base, offset, &base) || base < 0)
 		return -EINVAL;
 	f->pos = base;
 	return base;
@@ -309,9 +300,12 @@ static int check_range(struct file *in, u64 in_at, struct file *out, u64 out_at,
 {
 	u64 from = in->pos, to = out->pos;
 
-	if (!in->vnode || !out->vnode || !S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
-		return (in->vnode && S_ISDIR(in->vnode->mode)) || (out->vnode && S_ISDIR(out->vnode->mode)) ? -EISDIR :
-													     -EINVAL;
+	if (!in->vnode || !out->vnode)
+		return -EINVAL;
+	if (S_ISDIR(in->vnode->mode) || S_ISDIR(out->vnode->mode))
+		return -EISDIR;
+	if (!S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
+		return -EINVAL;
 	if (out->flags & O_APPEND)
 		return -EBADF;
 	if ((in_at && user_get(&from, in_at)) || (out_at && user_get(&to, out_at)))

@@ -8,11 +8,6 @@
 #include "kernel/fs/fd.h"
 #include "kernel/syscalls.h"
 
-#define NO1 u64 a1 __unused
-#define NO2 u64 a2 __unused
-#define NO3 u64 a3 __unused
-#define NO4 u64 a4 __unused
-#define NO5 u64 a5 __unused
 #define NS 1000000000UL
 
 struct timespec { s64 sec, nsec; };
@@ -98,16 +93,6 @@ long sys_newfstatat(u64 dirfd, u64 path, u64 buf, u64 flags, NO4, NO5)
 	return e ? e : put_stat(buf, &k);
 }
 
-long sys_stat(u64 path, u64 buf, NO2, NO3, NO4, NO5)
-{
-	return sys_newfstatat(AT_FDCWD, path, buf, 0, 0, 0);
-}
-
-long sys_lstat(u64 path, u64 buf, NO2, NO3, NO4, NO5)
-{
-	return sys_newfstatat(AT_FDCWD, path, buf, AT_SYMLINK_NOFOLLOW, 0, 0);
-}
-
 long sys_fstat(u64 fd, u64 buf, NO2, NO3, NO4, NO5)
 {
 	struct kstat k;
@@ -182,16 +167,6 @@ long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, NO4, NO5)
 	return e;
 }
 
-long sys_faccessat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
-{
-	return sys_faccessat2(dirfd, path, mode, 0, 0, 0);
-}
-
-long sys_access(u64 path, u64 mode, NO2, NO3, NO4, NO5)
-{
-	return sys_faccessat2(AT_FDCWD, path, mode, 0, 0, 0);
-}
-
 /* The target of link V into PAGE, of PATH_MAX bytes. */
 static int read_link(struct vnode *v, char *page)
 {
@@ -213,6 +188,8 @@ long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, NO4, NO5)
 		return n;
 	page = path_page();
 	n = page ? read_link(v, page) : -ENOMEM;
+	if (n == -EINVAL && is_empty(path))
+		n = -ENOENT;
 	if (n >= 0) {
 		n = MIN(n, (long)(s32)size);
 		if (user_copy_out(buf, page, n))
@@ -221,11 +198,6 @@ long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, NO4, NO5)
 	path_page_free(page);
 	vnode_put(v);
 	return n;
-}
-
-long sys_readlink(u64 path, u64 buf, u64 size, NO3, NO4, NO5)
-{
-	return sys_readlinkat(AT_FDCWD, path, buf, size, 0, 0);
 }
 
 /* A change of attributes; what is NULL or -1 stays. */
@@ -292,11 +264,6 @@ long sys_fchmodat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
 	return change_at(dirfd, path, WALK_FOLLOW, &c);
 }
 
-long sys_chmod(u64 path, u64 mode, NO2, NO3, NO4, NO5)
-{
-	return sys_fchmodat(AT_FDCWD, path, mode, 0, 0, 0);
-}
-
 long sys_fchmod(u64 fd, u64 mode, NO2, NO3, NO4, NO5)
 {
 	struct change c = NO_CHANGE;
@@ -313,16 +280,6 @@ long sys_fchownat(u64 dirfd, u64 path, u64 uid, u64 gid, u64 flags, NO5)
 	if (flags & ~(u64)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	return change_at(dirfd, path, at_walk_flags(flags), &c);
-}
-
-long sys_chown(u64 path, u64 uid, u64 gid, NO3, NO4, NO5)
-{
-	return sys_fchownat(AT_FDCWD, path, uid, gid, 0, 0);
-}
-
-long sys_lchown(u64 path, u64 uid, u64 gid, NO3, NO4, NO5)
-{
-	return sys_fchownat(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW, 0);
 }
 
 long sys_fchown(u64 fd, u64 uid, u64 gid, NO3, NO4, NO5)
@@ -361,7 +318,7 @@ long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, NO4, NO5)
 		return -EINVAL;
 	if (!c.has_atime && !c.has_mtime)
 		return 0;
-	if (!path)
+	if (!path && (int)dirfd != AT_FDCWD)
 		return flags ? -EINVAL : change_fd(fd_get_io(dirfd), &c);
 	return change_at(dirfd, path, at_walk_flags(flags), &c);
 }

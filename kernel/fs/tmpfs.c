@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the nodes of tmpfs and the contents of its files. The contents are a page cache with nothing behind it
+ * Owns: the nodes of tmpfs and the contents of its files. These are a page cache with nothing behind it
  * (mm/pcache.h): read and write go page by page between the frames and the caller's memory.
  *
  * A write, truncation or fallocate holds the node's mutex, so that sizes and appends are atomic; a read holds
@@ -14,7 +14,7 @@
 #include "kernel/process.h"
 #include "mm/kmem.h"
 
-#define MAX_SIZE 0x7ffffffffffff000UL
+#define MAX_SIZE (~0UL >> 1)
 #define PAGES_PER_WINDOW 64	/* between looks at pending interrupts */
 
 static KMEM_CACHE(node_cache, "tmpfs-node", struct tnode);
@@ -120,7 +120,7 @@ static void node_stat(struct vnode *v, struct kstat *st)
 
 static int node_open(struct vnode *v, struct file *f)
 {
-	return S_ISFIFO(v->mode) ? pipe_open(f, &tnode_of(v)->pipe) : 0;
+	return S_ISFIFO(v->mode) ? pipe_open(f, &tnode_of(v)->pipe, true) : 0;
 }
 
 static int fs_mount(struct mount *m)

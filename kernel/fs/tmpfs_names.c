@@ -116,8 +116,8 @@ static void take_out(struct name *n)
 	n->dir->v.mtime = n->dir->v.ctime = n->node->v.ctime = vfs_now();
 }
 
-/* Removes N as unlink does: the node loses a link, and keeps N as its ghost if that was the last. Returns what
- * is to be freed after vfs_lock; the node's hold is the caller's to drop then. */
+/* Removes N as unlink does: the node loses a link, and keeps N as its ghost if that was the last. Returns
+ * what is to be freed after vfs_lock; the node's hold is the caller's to drop then. */
 static struct name *unlink_name(struct name *n)
 {
 	struct tnode *node = n->node;
@@ -331,8 +331,8 @@ static int may_rename(const struct name *old, const struct tnode *to, const stru
 	return over ? may_remove(over->node, dir) : 0;
 }
 
-int tmpfs_rename(struct vnode *from, const char *name, size_t len, struct vnode *to, const char *name2, size_t len2,
-		 unsigned flags)
+int tmpfs_rename(struct vnode *from, const char *name, size_t len, struct vnode *to, const char *name2,
+		 size_t len2, unsigned flags)
 {
 	struct name *n = name_alloc(name2, len2), *old, *over, *garbage = NULL;
 	struct tnode *lost = NULL;

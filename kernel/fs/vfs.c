@@ -3,8 +3,8 @@
  * Owns: the life of vnodes, mounts, and what all directories do alike (listing, ".", ".."). fs_init builds
  * the tree that init finds: the root from the boot archive, /dev /tmp /dev/shm /proc mounted on it.
  *
- * A mount holds its root and the directory that it covers; each vnode counts in its mount's refs, so a detached
- * mount lives until its last file is closed. Locks: vfs_lock for mounts and who covers whom.
+ * A mount holds its root and the directory that it covers; each vnode counts in its mount's refs, so a
+ * detached mount lives until its last file is closed. Locks: vfs_lock for mounts and who covers whom.
  */
 #include "arch/user.h"
 #include "kernel/base/text.h"
@@ -20,8 +20,8 @@ struct mount *nameless;
 
 static u32 last_dev;
 
-void vnode_init(struct vnode *v, struct mount *m, const struct vnode_ops *ops, const struct file_ops *fops, u32 mode,
-		u64 ino)
+void vnode_init(struct vnode *v, struct mount *m, const struct vnode_ops *ops,
+		const struct file_ops *fops, u32 mode, u64 ino)
 {
 	__atomic_fetch_add(&m->refs, 1, __ATOMIC_RELAXED);
 	v->ops = ops;
@@ -282,11 +282,11 @@ static int list_dir(struct vnode *dir, u64 *pos, struct dirents *d)
 
 static int dir_getdents(struct file *f, vaddr_t buf, size_t n)
 {
-	struct dirents d = { .size = MIN(n, PAGE_SIZE) };
+	struct dirents d = { .buf = path_page() };
 	u64 pos;
 	int e;
 
-	d.buf = path_page();
+	d.size = MIN(n, PAGE_SIZE);
 	if (!d.buf)
 		return -ENOMEM;
 	mutex_lock(&f->pos_lock);

@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import struct
-import sys
 import termios
 import time
 from lib import RUN, run, equal, check, finish
@@ -23,7 +22,7 @@ class Console:
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execv(RUN, [RUN, "--timeout", "100", *options])
-        self.text, self.seen = "", 0
+        self.raw, self.text, self.seen = b"", "", 0
 
     def more(self, wait):
         if not select.select([self.fd], [], [], wait)[0]:
@@ -32,10 +31,11 @@ class Console:
             data = os.read(self.fd, 65536)
         except OSError:
             return False
-        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode("utf-8", "replace"))
-        sys.stdout.write(text.replace("\r", ""))
-        sys.stdout.flush()
-        self.text += text
+        self.raw += data
+        text = self.raw.decode("utf-8", "replace").replace("\r", "")
+        self.text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+        if b"\x1b[6n" in data:                   # where is the cursor?
+            os.write(self.fd, b"\x1b[1;1R")
         return bool(data)
 
     def expect(self, pattern, limit=20):
@@ -48,7 +48,7 @@ class Console:
                 return match
             left = end - time.monotonic()
             if left <= 0 or not self.more(left):
-                check(False, "nothing like %r came" % pattern)
+                check(False, "nothing like %r came after %r" % (pattern, self.text[self.seen:]))
                 return None
 
     def send(self, text):
@@ -63,6 +63,7 @@ class Console:
             self.more(0.1)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                print(self.text, flush=True)
                 return os.waitstatus_to_exitcode(status)
         os.kill(self.pid, signal.SIGTERM)
         check(False, "it does not end")
@@ -75,7 +76,7 @@ if not con.prompt():
     con.status(1)
     finish()
 con.send("echo $((6*7))\r")
-con.expect(r"\n42\r?\n")
+con.expect(r"\n42\n")
 con.prompt()
 con.send("stty size\r")
 con.expect(r"31 97")
@@ -87,8 +88,14 @@ con.send("\x03")
 con.expect(r"st=130|[#$] $")
 con.send("\r")
 con.prompt()
-con.send("cat\rsome words\r")
-con.expect(r"some words\r?\nsome words")
+con.send("cat\r")
+time.sleep(0.5)
+con.send("some words\r")
+con.expect(r"some words\nsome words")
+con.send("\x04")
+con.prompt()
+con.send("cat\rtyped ahead\r")                  # before cat has the terminal
+con.expect(r"typed ahead\n(.*\n)*typed ahead")
 con.send("\x04")
 con.prompt()
 
@@ -107,13 +114,13 @@ con.expect(r"\ngone")
 con.prompt()
 
 con.send("echo abX\x7fc\r")                      # backspace
-con.expect(r"\nabc\r?\n")
+con.expect(r"\nabc\n")
 con.prompt()
 con.send("\x1b[A\r")                             # the history's last line again
-con.expect(r"\nabc\r?\n")
+con.expect(r"\nabc\n")
 con.prompt()
 con.send("a=`yes | head -c 70000`; echo ${#a}\r")    # pipes
-con.expect(r"\n\d{5}\r?\n")
+con.expect(r"\n\d{5}\n")
 con.prompt()
 con.send("while :; do :; done\r")
 time.sleep(1)

@@ -7,12 +7,13 @@ def said(done, word):
     return [line for line in done.lines if word in line]
 
 
-plain = run("--", "sysctl debug_check; sysctl fault_around_bytes")
+SHOW = "cat /proc/sys/vm/debug_check /proc/sys/vm/fault_around_bytes"
+plain = run("--", SHOW)
 equal(plain.status, 0, "no parameter")
 for word in ("nosuchthing=1", "nosuchword", "=", "debug_check=9", "debug_check=-1", "debug_check=",
              "debug_check=x", "fault_around_bytes=1", "fault_around_bytes=99999999999999999999",
              "fork_share=some"):
-    done = run("--append", word, "--", "sysctl debug_check; sysctl fault_around_bytes")
+    done = run("--append", word, "--", SHOW)
     equal(done.status, 0, word)
     equal(done.out, plain.out, word + ": the defaults hold")
     name = word.split("=")[0]
@@ -22,7 +23,7 @@ for word in ("nosuchthing=1", "nosuchword", "=", "debug_check=9", "debug_check=-
         new = [line for line in new if "command line" not in line]
         equal(len(new), 1, word + ": lines about it")
 done = run("--append", "debug_check=1 fault_around_bytes=5000", "--",
-           "cat /proc/sys/vm/debug_check /proc/sys/vm/fault_around_bytes")
+           SHOW)
 equal(done.out, b"1\n4096\n", "good values are taken, rounded down to a power of two")
 done = run("--append", "x" * 3000, "--", "true")
 equal(done.status, 0, "a very long word")

@@ -55,7 +55,7 @@ out = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, timeout=60).s
 equal(out.strip(), b"300000", "a slow reader misses nothing")
 
 begin = time.monotonic()
-line = "('%s' --timeout 3 -- yes; echo $? >&2) | sleep 8" % RUN
+line = "('%s' --timeout 3 -- yes; echo $? >&2) | sleep 6" % RUN
 err = subprocess.run(["bash", "-c", line], stderr=subprocess.PIPE, timeout=60).stderr
 check(b"\n124\n" in err, "a time-out although nobody reads: %r" % err[-100:])
 check(time.monotonic() - begin < 12, "and in time")

@@ -120,5 +120,5 @@ int main(void)
 		KIT_TEST(across_pages), KIT_TEST(refusals), KIT_TEST(through_copy_on_write), KIT_TEST(futex_keys),
 	};
 
-	return KIT_RUN(tests);
+	return KIT_RUN_EACH_FORK(tests);
 }

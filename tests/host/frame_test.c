@@ -2,8 +2,6 @@
 /* Tests of mm/frame.c: blocks and single frames, counts, exhaustion, planned failure, misuse. */
 #include "kit.h"
 
-#define MAX_BLOCKS (1U << FRAME_MAX_ORDER)
-
 /* How many blocks of the highest order there are; they are taken and given back. */
 static unsigned count_largest(void)
 {
@@ -124,14 +122,12 @@ static void exhaustion(void **state)
 static void stack_gives_way(void **state)
 {
 	struct frame *block[64], *f[32];
-	unsigned n = 0;
+	unsigned n = 0, orders_of[64];
 
 	(void)state;
-	while (n < 64 && (block[n] = frame_alloc_order(FRAME_MAX_ORDER, FRAME_KERNEL)))
-		n++;
-	for (unsigned order = FRAME_MAX_ORDER; order--;)
+	for (unsigned order = FRAME_MAX_ORDER + 1; order--;)
 		while (n < 64 && (block[n] = frame_alloc_order(order, FRAME_KERNEL)))
-			block[n]->flags = (u8)order, n++;
+			orders_of[n++] = order;
 	assert_in_range(n, 1, 63);
 	assert_int_equal(frame_nr_free(), 0);
 	frame_free_order(block[0], FRAME_MAX_ORDER);
@@ -141,11 +137,8 @@ static void stack_gives_way(void **state)
 		frame_free(f[i]);
 	block[0] = frame_alloc_order(FRAME_MAX_ORDER, FRAME_KERNEL);
 	assert_non_null(block[0]);
-	for (unsigned i = 0; i < n; i++) {
-		unsigned order = block[i]->level;
-
-		frame_free_order(block[i], order);
-	}
+	for (unsigned i = 0; i < n; i++)
+		frame_free_order(block[i], orders_of[i]);
 }
 
 static void random_blocks(void **state)

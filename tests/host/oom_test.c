@@ -150,7 +150,7 @@ static void faulting(void **state)
 
 static void forking(void **state)
 {
-	struct space *child = (struct space *)fails_until_it_works(7, 0, space_fork(s));
+	struct space *child = (struct space *)fails_until_it_works(3, 0, space_fork(s));
 
 	(void)state;
 	fake_cpu_set(1);
@@ -199,5 +199,5 @@ int main(void)
 		TEST(faulting), TEST(forking), TEST(creating), TEST(true_exhaustion),
 	};
 
-	return KIT_RUN(tests);
+	return KIT_RUN_EACH_FORK(tests);
 }

@@ -193,5 +193,5 @@ int main(void)
 		TEST(rights_and_forks_move_along), TEST(files), TEST(left_in_place), TEST(shrink_over_regions),
 	};
 
-	return KIT_RUN(tests);
+	return KIT_RUN_EACH_FORK(tests);
 }

@@ -254,5 +254,5 @@ int main(void)
 		KIT_TEST(pagemap), KIT_TEST(whole_machine),
 	};
 
-	return KIT_RUN(tests);
+	return KIT_RUN_EACH_FORK(tests);
 }

@@ -284,5 +284,5 @@ int main(void)
 		TEST(advice), TEST(break_of_the_heap), TEST(locking),
 	};
 
-	return KIT_RUN(tests);
+	return KIT_RUN_EACH_FORK(tests);
 }

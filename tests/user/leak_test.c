@@ -55,6 +55,7 @@ static void do_map(void)
 {
 	char *at = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *moved;
 
 	REQUIRE(at != MAP_FAILED);
 	for (size_t i = 0; i < 64 * MIB; i += 4 * MIB)
@@ -62,8 +63,9 @@ static void do_map(void)
 	madvise(at, 32 * MIB, MADV_DONTNEED);
 	mprotect(at + 40 * MIB, 4 * MIB, PROT_READ);
 	munmap(at + 41 * MIB, PAGE);
-	at = mremap(at, 8 * MIB, 16 * MIB, MREMAP_MAYMOVE);
-	REQUIRE(at != MAP_FAILED);
+	moved = mremap(at, 8 * MIB, 16 * MIB, MREMAP_MAYMOVE);
+	REQUIRE(moved != MAP_FAILED);
+	munmap(moved, 16 * MIB);
 	munmap(at, 64 * MIB);
 }
 

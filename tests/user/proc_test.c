@@ -319,7 +319,8 @@ static void processes_are_listed(void)
 	snprintf(path, sizeof(path), "/proc/%d/stat", child);
 	for (int i = 0; i < 100 && state != 'S'; i++) {
 		sleep_ms(10);
-		EXPECT_EQ(sscanf(slurp(path), "%d (%63[^)]) %c %d", &pid, name, &state, &parent), 4);
+		EXPECT_EQ(sscanf(slurp(path), "%d (%63[^)]) %c %d", &pid, name, &state, &parent),
+			  4);
 	}
 	EXPECT(pid == child && parent == getpid() && state == 'S');
 	EXPECT(write(fds[1], "x", 1) == 1);

@@ -81,6 +81,7 @@ static void waiting_options(void)
 
 	EXPECT_ERRNO(wait(&status), ECHILD);
 	pid = child_that_waits();
+	sleep_ms(20); /* it has run, and so has faulted */
 	EXPECT_EQ(waitpid(pid, &status, WNOHANG), 0);
 	EXPECT_EQ(waitpid(-1, &status, WNOHANG), 0);
 	EXPECT_EQ(waitpid(0, &status, WNOHANG), 0);

@@ -396,10 +396,11 @@ static void default_actions(void)
 	int status;
 
 	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+		signal(deadly[i], SIG_DFL);
+
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			signal(deadly[i], SIG_DFL);
 			kill(getppid(), SIGURG); /* ignored by default */
 			default_actions_child();
 		}

@@ -142,13 +142,14 @@ static void window_changes_faults(void)
 
 	if (!on_quire())
 		return;
-	EXPECT_EQ(shell("sysctl fault_around_bytes=4096; filescan -s 4M"), 0);
+	EXPECT_EQ(shell("/bin/sysctl fault_around_bytes=4096; filescan -s 4M"), 0);
 	small = field("faults");
-	EXPECT_EQ(shell("sysctl fault_around_bytes=65536; filescan -s 4M"), 0);
+	EXPECT_EQ(shell("/bin/sysctl fault_around_bytes=65536; filescan -s 4M"), 0);
 	large = field("faults");
 	printf("# faults over 1024 pages: %lld at 4 KiB, %lld at 64 KiB\n", small, large);
-	EXPECT_EQ(small, 1024);
-	EXPECT(large == 64 || large == 1024); /* 1024: a kernel without fault-around as yet */
+	EXPECT(small >= 1024 && small < 1030);
+	EXPECT((large >= 64 && large < 70) ||
+	       large == small); /* 1024: a kernel without fault-around as yet */
 }
 
 static void instruments(void)
@@ -156,19 +157,21 @@ static void instruments(void)
 	EXPECT_EQ(shell("vmstat"), 0);
 	EXPECT(strstr(output, "pgfault") != NULL);
 	EXPECT_EQ(shell("vmstat 1 1"), 0);
-	EXPECT_EQ(shell("help"), 0);
+	EXPECT_EQ(shell(on_quire() ? "/bin/help" : "help"), 0);
 	EXPECT(strstr(output, "forkbench") != NULL);
 	if (!on_quire())
 		return;
-	EXPECT_EQ(shell("sysctl"), 0);
+	EXPECT_EQ(shell("/bin/sysctl"), 0);
 	EXPECT(strstr(output, "vm.fault_around_bytes") != NULL);
-	EXPECT_EQ(shell("sysctl -n vm.zero_page"), 0);
+	EXPECT_EQ(shell("/bin/sysctl -n vm.zero_page"), 0);
 	EXPECT(!strcmp(output, "1\n"));
-	EXPECT_EQ(shell("sysctl zero_page=5 2>&1"), 1);
+	EXPECT_EQ(shell("/bin/sysctl zero_page=5 2>&1"), 1);
 	EXPECT(strstr(output, "zero_page") && strchr(output, '1'));
-	EXPECT_EQ(shell("sysctl zero_page=0 && sysctl -n zero_page; sysctl zero_page=1"), 0);
+	EXPECT_EQ(shell("/bin/sysctl zero_page=0 && /bin/sysctl -n zero_page; /bin/sysctl "
+			"zero_page=1"),
+		  0);
 	EXPECT(!strncmp(output, "0\n", 2));
-	EXPECT_EQ(shell("sysctl nosuch 2>&1"), 1);
+	EXPECT_EQ(shell("/bin/sysctl nosuch 2>&1"), 1);
 	EXPECT_EQ(shell("ptdump"), 0);
 	EXPECT(strstr(output, "L4") && strstr(output, "tables"));
 	EXPECT_EQ(shell("ptdump 1"), 0);

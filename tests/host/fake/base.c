@@ -90,6 +90,11 @@ const char *fake_last_words(void (*fn)(void *arg), void *arg)
 	return words;
 }
 
+bool fake_in_child(void)
+{
+	return words_fd >= 0;
+}
+
 void printk(enum loglevel level, const char *fmt, ...)
 {
 	va_list ap;

@@ -49,6 +49,7 @@ extern bool fake_early_answer;		/* a shootdown returns before the others have fl
 
 /* Runs FN in a child process. NULL if it returned; else the last words of panic() or fake_fail(). */
 const char *fake_last_words(void (*fn)(void *arg), void *arg);
+bool fake_in_child(void);		/* are we in such a process? */
 void fake_fail(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 /* How often frame F has been allocated or freed. */

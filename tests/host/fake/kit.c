@@ -6,11 +6,17 @@
 #include "mm/kmem.h"
 
 static u64 free_before;
+u32 kit_fork_share;
+const char *const kit_fork_names[] = { "fork_share=all", "fork_share=leaf", "fork_share=none" };
 
 int kit_group_setup(void **state)
 {
+	static bool started;
+
 	(void)state;
-	fake_start(64);
+	if (!started)
+		fake_start(64);
+	started = true;
 	return 0;
 }
 
@@ -31,6 +37,7 @@ u64 kit_free_frames(void)
 int kit_test_setup(void **state)
 {
 	(void)state;
+	tune.fork_share = kit_fork_share;
 	fake_cpu_set(0);
 	free_before = kit_free_frames();
 	return 0;
@@ -39,6 +46,8 @@ int kit_test_setup(void **state)
 int kit_test_teardown(void **state)
 {
 	(void)state;
+	if (fake_in_child())
+		fake_fail("an assertion failed");	/* cmocka jumped here: no more tests in this process */
 	kit_fail_none();
 	fake_cpu_set(0);
 	u64 now = kit_free_frames();

@@ -26,6 +26,15 @@
 #define KIT_TEST(f) cmocka_unit_test_setup_teardown(f, kit_test_setup, kit_test_teardown)
 #define KIT_RUN(tests) cmocka_run_group_tests(tests, kit_group_setup, NULL)
 int kit_group_setup(void **state);
+/* The same three times, once with each way to fork. */
+#define KIT_RUN_EACH_FORK(tests) ({ \
+	int failed_ = 0; \
+	for (kit_fork_share = 0; kit_fork_share <= FORK_SHARE_NONE; kit_fork_share++) \
+		failed_ += cmocka_run_group_tests_name(kit_fork_names[kit_fork_share], tests, kit_group_setup, NULL); \
+	failed_; \
+})
+extern u32 kit_fork_share;
+extern const char *const kit_fork_names[];
 int kit_test_setup(void **state);
 int kit_test_teardown(void **state);
 

@@ -7,6 +7,7 @@
  */
 #include "fake.h"
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "mm/init.h"
 #include "mm/pgtable.h"
@@ -18,7 +19,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)0)
 #endif
 
-#define JUNK 0xdeadf4a3e5717e57UL
+#define JUNK 0xd5
 #define FIRST_FRAME 16			/* below: reserved; frame 1 is the boot root */
 
 enum state { USED, FREE_JUNK, FREE_ZERO };
@@ -40,22 +41,27 @@ static enum state age(u64 n, enum state now)
 	return was;
 }
 
-static void want_words(u64 n, u64 value, const char *what)
-{
-	const u64 *word = ptr_of_pa(n << PAGE_SHIFT);
+static u8 junk_page[PAGE_SIZE];
+static const u8 zero_page[PAGE_SIZE];
 
-	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
-		if (word[i] != value)
-			fake_fail("frame %#lx %s: %#lx at offset %#x", n, what, word[i], i * 8);
+static void want_page(u64 n, const u8 *want, const char *what)
+{
+	const u8 *byte = ptr_of_pa(n << PAGE_SHIFT);
+	unsigned i = 0;
+
+	if (!memcmp(byte, want, PAGE_SIZE))
+		return;
+	while (byte[i] == want[i])
+		i++;
+	fake_fail("frame %#lx %s: %#x at offset %#x", n, what, byte[i], i);
 }
 
 static void fill_junk(u64 n)
 {
-	u64 *word = ptr_of_pa(n << PAGE_SHIFT);
+	void *page = ptr_of_pa(n << PAGE_SHIFT);
 
-	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
-		word[i] = JUNK;
-	ASAN_POISON_MEMORY_REGION(word, PAGE_SIZE);
+	memset(page, JUNK, PAGE_SIZE);
+	ASAN_POISON_MEMORY_REGION(page, PAGE_SIZE);
 }
 
 void fake_frame_alloc(struct frame *f, unsigned order)
@@ -64,7 +70,7 @@ void fake_frame_alloc(struct frame *f, unsigned order)
 		enum state was = age(n, USED);
 
 		ASAN_UNPOISON_MEMORY_REGION(ptr_of_pa(n << PAGE_SHIFT), PAGE_SIZE);
-		want_words(n, was == FREE_JUNK ? JUNK : 0, "was written while free");
+		want_page(n, was == FREE_JUNK ? junk_page : zero_page, "was written while free");
 	}
 }
 
@@ -80,7 +86,7 @@ void fake_frame_free(struct frame *f, unsigned order)
 void fake_frame_free_zeroed(struct frame *f)
 {
 	fake_root_freed(f);
-	want_words(frame_number(f), 0, "is freed as zeroes and is not");
+	want_page(frame_number(f), zero_page, "is freed as zeroes and is not");
 	age(frame_number(f), FREE_ZERO);
 	ASAN_POISON_MEMORY_REGION(frame_ptr(f), PAGE_SIZE);
 }
@@ -96,6 +102,7 @@ void fake_memory_start(unsigned mib)
 	state = calloc(n, sizeof(*state));
 	if (arena == MAP_FAILED || !array || !generation || !state)
 		abort();
+	memset(junk_page, JUNK, PAGE_SIZE);
 	direct_map = arena;
 	frame_init(array, n);
 	for (u64 i = FIRST_FRAME; i < n; i++) {

@@ -70,10 +70,11 @@ static void forget(struct cpu *c, const vaddr_t *va, unsigned count)
 	}
 }
 
-/* Does what others asked of CPU NR; its mutex is held. */
-static void answer(u32 nr)
+/* Does what others asked of CPU NR; its mutex is held. Did any? */
+static bool answer(u32 nr)
 {
 	struct cpu *c = &cpus[nr];
+	bool any = c->requests;
 
 	while (c->requests) {
 		struct request *r = c->requests;
@@ -82,6 +83,7 @@ static void answer(u32 nr)
 		forget(c, r->va, r->count);
 		__atomic_fetch_and(&r->waiting_for, ~(1UL << nr), __ATOMIC_RELEASE);
 	}
+	return any;
 }
 
 static void set_in_kernel(bool on)
@@ -321,7 +323,7 @@ static bool try_access(struct space *s, vaddr_t va, unsigned error, u64 *value)
 
 	tlb_switch_space(s);
 	pthread_mutex_lock(&c->mutex);
-	answer(fake_cpu);
+	bool answered = answer(fake_cpu);
 	if (c->root != s->root)
 		fake_fail("CPU %u does not run on the space's root", fake_cpu);
 	e = tlb_find(c, (va >> PAGE_SHIFT) + 1);
@@ -343,6 +345,8 @@ static bool try_access(struct space *s, vaddr_t va, unsigned error, u64 *value)
 			*value = __atomic_load_n(word, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&c->mutex);
+	if (answered)
+		sched_yield();			/* the asker waits, and host CPUs are few */
 	return e != NULL;
 }
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns: see crowd.h. */
+#include "crowd.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define PATIENCE 2		/* seconds */
+
+static pthread_barrier_t barrier;
+static void (*work)(unsigned cpu);
+
+void crowd_meet(void)
+{
+	fake_cpu_leave();
+	pthread_barrier_wait(&barrier);
+	fake_cpu_enter();
+}
+
+static u64 started;
+
+static u64 seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec;
+}
+
+bool crowd_late(void)
+{
+	return seconds() > started + PATIENCE;
+}
+
+static void *be_cpu(void *arg)
+{
+	fake_cpu = (u32)(uintptr_t)arg;
+	fake_cpu_enter();
+	crowd_meet();
+	work(fake_cpu);
+	crowd_meet();
+	tlb_switch_space(NULL);
+	fake_cpu_leave();
+	return NULL;
+}
+
+void crowd_run(unsigned n, void (*fn)(unsigned cpu))
+{
+	pthread_t thread[MAX_CPUS];
+	bool strict = fake_strict;
+
+	fake_strict = false;
+	work = fn;
+	started = seconds();
+	fake_cpu_leave();		/* CPU 0 is the first thread's now */
+	if (pthread_barrier_init(&barrier, NULL, n))
+		abort();
+	for (unsigned i = 0; i < n; i++)
+		if (pthread_create(&thread[i], NULL, be_cpu, (void *)(uintptr_t)i))
+			abort();
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
+	pthread_barrier_destroy(&barrier);
+	fake_cpu_enter();
+	fake_strict = strict;
+}
+
+/*
+ * What ThreadSanitizer shall not report: the lock-free look into the tree of regions. The macros of the
+ * tree store plainly; what was found is validated by space->seq before it is used (mm/space.h).
+ */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\n";
+}

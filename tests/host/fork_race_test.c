@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Races between relatives: a space is forked while its threads write; a child is a snapshot whatever they
+ * do; parent and child break up what they share at the same time, and end in any order.
+ */
+#include "kit.h"
+#include "crowd.h"
+
+#define AREA 0x40000000UL
+#define CPUS 4
+#define PAGES_USED 80			/* across two tables */
+
+static struct space *s, *relative[CPUS];
+static bool stop;
+
+static vaddr_t word(u64 page, unsigned n) { return AREA + MiB(2) - PAGES(PAGES_USED / 2) + PAGES(page) + 8 * n; }
+
+static int setup(void **state)
+{
+	kit_test_setup(state);
+	stop = false;
+	s = kit_space();
+	kit_anon(s, word(0, 0), PAGES_USED, RW);
+	for (u64 p = 0; p < PAGES_USED; p++)
+		kit_store(s, word(p, 7), p);
+	tlb_switch_space(NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (s)
+		kit_space_end(s);
+	return kit_test_teardown(state);
+}
+
+/* CPU 0 forks and looks at the child; the others write growing numbers, each its own word. */
+static void write_or_fork(unsigned cpu)
+{
+	u64 seed = cpu, v, first[PAGES_USED * CPUS];
+
+	for (u64 n = 1; cpu && !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++) {
+		u64 p = fake_random(&seed) % PAGES_USED;
+
+		crowd_want(fake_store(s, word(p, cpu), n) == FAULT_OK);
+		crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == n);
+	}
+	for (unsigned turn = 0; !cpu && turn < 60 && !crowd_late(); turn++) {
+		tune.fork_share = turn % 3;
+		struct space *child = space_fork(s);
+
+		crowd_want(child);
+		for (u64 i = 0; i < ARRAY_SIZE(first); i++)
+			crowd_want(fake_load(child, word(i / CPUS, i % CPUS), &first[i]) == FAULT_OK);
+		for (u64 i = 0; i < ARRAY_SIZE(first); i += 3) {
+			crowd_want(fake_load(child, word(i / CPUS, i % CPUS), &v) == FAULT_OK && v == first[i]);
+			crowd_want(fake_store(child, word(i / CPUS, i % CPUS), 1UL << 60) == FAULT_OK);
+		}
+		check_space(child);
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+	if (!cpu)
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+}
+
+static void forks_and_writes(void **state)
+{
+	(void)state;
+	crowd_run(CPUS, write_or_fork);
+	for (u64 p = 0; p < PAGES_USED; p++) {
+		want_load(s, word(p, 7), p);
+		for (unsigned n = 0; n < CPUS; n++)
+			assert_true(kit_load(s, word(p, n)) < 1UL << 60);	/* nothing came back from a child */
+	}
+}
+
+/* Four relatives, one per CPU, write everything at the same time: each table and page is fought for. */
+static void write_mine(unsigned cpu)
+{
+	struct space *mine = relative[cpu];
+	u64 seed = cpu + 5, v;
+
+	for (unsigned i = 0; i < 3 * PAGES_USED; i++) {
+		u64 p = fake_random(&seed) % PAGES_USED;
+
+		crowd_want(fake_load(mine, word(p, 7), &v) == FAULT_OK && v == p);
+		crowd_want(fake_store(mine, word(p, 0), cpu + 100) == FAULT_OK);
+		if (i % 50 == 49)
+			crowd_want(vm_protect(mine, word(p, 0) & PAGE_MASK, PAGE_SIZE, i & 1 ? R_READ : RW) == 0 &&
+				   vm_protect(mine, word(0, 0), PAGES(PAGES_USED), RW) == 0);
+		if (i % 90 == 80)
+			crowd_want(vm_advise(mine, word(70, 0), PAGES(10), MADV_DONTNEED) == 0 &&
+				   ({ for (u64 k = 70; k < 80; k++) fake_store(mine, word(k, 7), k); true; }));
+		crowd_want(fake_load(mine, word(p, 0), &v) == FAULT_OK && (v == cpu + 100 || (p >= 70 && v == 0)));
+	}
+	check_space(mine);
+	tlb_switch_space(NULL);
+	space_put(mine);			/* in any order */
+	relative[cpu] = NULL;
+}
+
+static void relatives_break_up(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < CPUS; i++) {
+			tune.fork_share = round % 3;
+			relative[i] = space_fork(i && round & 1 ? relative[i - 1] : s);	/* siblings, or a chain */
+			assert_non_null(relative[i]);
+		}
+		crowd_run(CPUS, write_mine);
+		for (u64 p = 0; p < PAGES_USED; p += 9) {
+			want_load(s, word(p, 7), p);
+			want_load(s, word(p, 0), 0);
+		}
+		kit_check(s);
+		tlb_switch_space(NULL);
+	}
+}
+
+/* A file mapped by all relatives is cut and grows while they fault it in. */
+static struct kit_file *file;
+
+static void use_or_cut(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	for (unsigned turn = 0; turn < 300; turn++) {
+		u64 p = fake_random(&seed) % 32;
+
+		if (cpu == 0) {
+			pcache_resize(&file->cache, PAGES(p));
+			pcache_resize(&file->cache, PAGES(32));
+			continue;
+		}
+		enum fault_result r = fake_load(relative[cpu], AREA + GiB(1) + PAGES(p), &v);
+		crowd_want(r == FAULT_BUS || (r == FAULT_OK && (v == kit_file_word(p, 0) || v == p + cpu)));
+		r = fake_store(relative[cpu], AREA + GiB(1) + PAGES(p), p + cpu);
+		crowd_want(r == FAULT_BUS || r == FAULT_OK);
+	}
+	tlb_switch_space(NULL);
+	space_put(relative[cpu]);
+}
+
+static void relatives_and_truncation(void **state)
+{
+	(void)state;
+	file = kit_file(32, false);
+	kit_map_file(s, file, AREA + GiB(1), 0, 32, RW);
+	for (unsigned round = 0; round < 10; round++) {
+		tune.fork_share = round % 3;
+		kit_load(s, AREA + GiB(1) + PAGES(3));
+		tlb_switch_space(NULL);
+		for (unsigned i = 0; i < CPUS; i++)
+			assert_non_null(relative[i] = space_fork(s));
+		crowd_run(CPUS, use_or_cut);
+	}
+	kit_space_end(s);
+	s = NULL;
+	kit_file_close(file);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(forks_and_writes), TEST(relatives_break_up), TEST(relatives_and_truncation) };
+
+	return KIT_RUN(tests);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Races within one address space: faults on the same and on different tables against each other and
+ * against every verb that changes regions or drops pages. Real threads are the CPUs; ThreadSanitizer and
+ * AddressSanitizer watch mm/, the TLB model watches what it leaves behind, and the threads what they read.
+ */
+#include "kit.h"
+#include "crowd.h"
+
+#define AREA 0x40000000UL
+#define CPUS 4
+#define TURNS 1500
+
+static struct space *s;
+static struct kit_file *file;
+static bool stop;
+
+static int setup(void **state)
+{
+	kit_test_setup(state);
+	s = kit_space();
+	stop = false;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	kit_space_end(s);
+	return kit_test_teardown(state);
+}
+
+static vaddr_t word(u64 page, unsigned cpu) { return AREA + PAGES(page) + 8 * cpu; }
+
+/* --- many faults at once ---------------------------------------------------------------------------- */
+
+/* All CPUs touch the same pages in different order; each has a word of its own in every page. */
+static void touch_all(unsigned cpu)
+{
+	u64 seed = cpu + 1, v;
+
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < 600; i++) {
+			u64 p = fake_random(&seed) % 600;
+
+			if (i & 1)
+				crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK);
+			crowd_want(fake_store(s, word(p, cpu), p + 1) == FAULT_OK);
+			crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == p + 1);
+		}
+		crowd_meet();
+		if (cpu == round % CPUS)
+			crowd_want(vm_advise(s, AREA, PAGES(600), MADV_DONTNEED) == 0);
+		crowd_meet();
+		for (u64 p = 0; p < 600; p += 13)
+			crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == 0);
+	}
+}
+
+static void faults_and_faults(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 600, RW);
+	crowd_run(CPUS, touch_all);
+	assert_int_equal(kit_recount(s).n[PTE_CLASS_ANON], 0);
+}
+
+/* --- one table, and another drops it --------------------------------------------------------------- */
+
+static void touch_while_dropped(unsigned cpu)
+{
+	u64 seed = cpu + 7, v;
+
+	if (cpu == 0) {
+		for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++)
+			crowd_want(vm_advise(s, AREA, PAGES(512), MADV_DONTNEED) == 0);
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+		return;
+	}
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		u64 p = fake_random(&seed) % 64 * CPUS + cpu;		/* interleaved */
+
+		crowd_want(fake_store(s, word(p, cpu), p) == FAULT_OK);
+		crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && (v == p || v == 0));
+	}
+}
+
+static void faults_and_dontneed(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 512, RW);
+	crowd_run(CPUS, touch_while_dropped);
+}
+
+/* --- neighbours in one table come and go ----------------------------------------------------------- */
+
+
+static void use_or_change(unsigned cpu)
+{
+	u64 seed = cpu + 99, v;
+
+	if (cpu < 2) {
+		while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+			u64 p = fake_random(&seed) % 64 * 8 + fake_random(&seed) % 4;
+
+			crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == p + cpu);
+			crowd_want(fake_store(s, word(p, cpu), p + cpu) == FAULT_OK);
+		}
+		return;
+	}
+	for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++) {
+		vaddr_t va = AREA + PAGES(fake_random(&seed) % 64 * 8 + 4);
+		struct vm_map_args a = { .addr = va, .length = PAGES(4), .flags = RW | R_MAY_WRITE, .fixed = true };
+		enum fault_result r;
+
+		switch (fake_random(&seed) % 6) {
+		case 0: vm_unmap(s, va, PAGES(4)); break;
+		case 1: crowd_want(vm_map(s, &a) == (long)va); break;
+		case 2: vm_protect(s, va, PAGES(2), R_READ); break;
+		case 3: vm_protect(s, va, PAGES(4), RW); break;
+		case 4: vm_advise(s, va, PAGES(3), MADV_DONTNEED); break;
+		default:
+			r = fake_store(s, va, turn);
+			crowd_want(r == FAULT_OK || r == FAULT_MAPERR || r == FAULT_ACCERR);
+		}
+	}
+	if (cpu == 3)
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+}
+
+static void faults_and_changes(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 512, RW);
+	for (u64 p = 0; p < 512; p++)
+		for (unsigned cpu = 0; cpu < 2; cpu++)
+			kit_store(s, word(p, cpu), p + cpu);
+	tlb_switch_space(NULL);
+	crowd_run(CPUS, use_or_change);
+}
+
+/* --- rights are gone when mprotect has returned ----------------------------------------------------- */
+
+
+static void write_or_forbid(unsigned cpu)
+{
+	u64 v;
+
+	if (cpu == 0) {
+		for (unsigned turn = 0; turn < TURNS / 3 && !crowd_late(); turn++) {
+			vm_protect(s, AREA, PAGES(20), R_READ);
+			u64 was[20];
+			for (u64 p = 0; p < 20; p++)
+				crowd_want(fake_load(s, word(p, 0), &was[p]) == FAULT_OK);
+			for (u64 p = 0; p < 20; p++)		/* nobody can have changed it */
+				crowd_want(fake_load(s, word(p, 0), &v) == FAULT_OK && v == was[p]);
+			vm_protect(s, AREA, PAGES(20), RW);
+		}
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+		return;
+	}
+	for (u64 n = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++) {
+		enum fault_result r = fake_store(s, word(n % 20, 0), n);
+
+		crowd_want(r == FAULT_OK || r == FAULT_ACCERR);
+	}
+}
+
+static void faults_and_protect(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 20, RW);
+	crowd_run(CPUS, write_or_forbid);
+}
+
+/* --- pages that move ------------------------------------------------------------------------------- */
+
+static void use_or_move(unsigned cpu)
+{
+	vaddr_t at[2] = { AREA, AREA + GiB(1) + MiB(2) - PAGES(6) };
+	u64 seed = cpu, v;
+
+	if (cpu == 0) {
+		for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++)
+			crowd_want(vm_remap(s, at[turn & 1], PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED,
+					    at[~turn & 1]) == (long)at[~turn & 1]);
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+		return;
+	}
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		u64 p = fake_random(&seed) % 16, k = fake_random(&seed) & 1;
+		enum fault_result r = fake_load(s, at[k] + PAGES(p), &v);
+
+		crowd_want(r == FAULT_MAPERR || (r == FAULT_OK && v == p + 1));
+		r = fake_store(s, at[!k] + PAGES(p) + 8 * cpu, v);
+		crowd_want(r == FAULT_MAPERR || r == FAULT_OK);
+	}
+}
+
+static void faults_and_remap(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 16, RW);
+	for (u64 p = 0; p < 16; p++)
+		kit_store(s, AREA + PAGES(p), p + 1);
+	tlb_switch_space(NULL);
+	crowd_run(CPUS, use_or_move);
+	assert_int_equal(kit_usage(s).anon, 16);
+}
+
+/* --- a file that shrinks and grows ----------------------------------------------------------------- */
+
+static void use_or_cut(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	if (cpu == 0) {
+		for (unsigned turn = 0; turn < TURNS / 3 && !crowd_late(); turn++) {
+			pcache_resize(&file->cache, PAGES(fake_random(&seed) % 32));
+			pcache_resize(&file->cache, PAGES(32));
+		}
+		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+		return;
+	}
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		u64 p = fake_random(&seed) % 32;
+		vaddr_t va = AREA + PAGES(p) + (cpu == 3 ? GiB(1) : 0) + 8 * cpu;
+		enum fault_result r = fake_load(s, va, &v);
+
+		crowd_want(r == FAULT_BUS || (r == FAULT_OK && (v == p + 1 || v == kit_file_word(p, cpu))));
+		r = fake_store(s, va, p + 1);
+		crowd_want(r == FAULT_BUS || r == FAULT_OK);
+	}
+}
+
+static void faults_and_truncation(void **state)
+{
+	(void)state;
+	file = kit_file(32, false);
+	kit_map_file(s, file, AREA, 0, 32, RW | R_SHARED);
+	kit_map_file(s, file, AREA + GiB(1), 0, 32, RW);
+	crowd_run(CPUS, use_or_cut);
+	vm_unmap(s, 0, USER_END);
+	kit_file_close(file);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
+		TEST(faults_and_remap), TEST(faults_and_truncation),
+	};
+
+	return KIT_RUN(tests);
+}
