@@ -43,3 +43,24 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 		t->table.count[pte_class(new)]++;
 	return old;
 }
+
+/* The gate where the slot is empty. */
+static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
+{
+	__atomic_store_n(slot, new, __ATOMIC_RELEASE);
+	count(pt_set);
+	pt_live(t)++;
+	if (pte_class(new))
+		t->table.count[pte_class(new)]++;
+}
+
+/* The gate where only rights of a leaf change, so that no count moves; the caller counts pt_change. */
+static __always_inline void gate_rights(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct pte_edit edit)
+{
+	pte_t old = *slot;
+
+	while (!__atomic_compare_exchange_n(slot, &old, pte_apply(edit, old), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		;
+	if (pte_loses(old, pte_apply(edit, old)))
+		tlb_batch_page(b, va);
+}
