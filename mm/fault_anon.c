@@ -21,7 +21,7 @@ enum fault_result fault_zero(struct fault *f)
 }
 
 /* Stores FRAME (the caller's hold becomes the entry's) in place of what F found. */
-static enum fault_result give_page(struct fault *f, struct frame *frame)
+static __always_inline enum fault_result give_page(struct fault *f, struct frame *frame)
 {
 	struct tlb_batch b;
 

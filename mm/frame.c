@@ -282,6 +282,13 @@ void frame_free_zeroed(struct frame *f)
 	this_cpu(zeroed.n) = n + 1;
 }
 
+void frame_put_many(struct frame **f, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (frame_drop(f[i]))
+			frame_free(f[i]);
+}
+
 void frame_put(struct frame *f)
 {
 	if (frame_drop(f))

@@ -54,13 +54,23 @@ static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
 		t->table.count[pte_class(new)]++;
 }
 
-/* The gate where only rights of a leaf change, so that no count moves; the caller counts pt_change. */
-static __always_inline void gate_rights(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct pte_edit edit)
+/* The gate where a leaf is cleared. The caller has told B of the address, and counts pt_clear. */
+static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte_t *slot)
 {
-	pte_t old = *slot;
+	pte_t old = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
 
-	while (!__atomic_compare_exchange_n(slot, &old, pte_apply(edit, old), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		;
-	if (pte_loses(old, pte_apply(edit, old)))
-		tlb_batch_page(b, va);
+	pt_live(t)--;
+	t->table.count[pte_class(old)]--;
+	if (likely(pte_class(old) != PTE_CLASS_ZERO))
+		tlb_batch_frame(b, pt_child(old));
+}
+
+/* The gate where only rights of a leaf change, so that no count moves; the caller tells the batch, and counts
+ * pt_change. *OLD: what SLOT was seen to hold; it becomes what EDIT was applied to. */
+static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit edit)
+{
+	pte_t new = pte_apply(edit, *old);
+
+	while (unlikely(!__atomic_compare_exchange_n(slot, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)))
+		new = pte_apply(edit, *old);
 }

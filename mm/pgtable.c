@@ -72,25 +72,33 @@ void pt_root_free(struct frame *root)
 	table_free(root);
 }
 
-/* One step down: the table that VA's entry of table SLOTS at LEVEL points to; NULL if it is empty. */
-static __always_inline const pte_t *step(const pte_t *slots, vaddr_t va, unsigned level, pte_t *all)
+/* The table's slots that entry E points to. */
+static __always_inline pte_t *below(pte_t e)
 {
-	pte_t e = READ_ONCE(slots[pt_index(va, level)]);
+	return ptr_of_pa(pte_pa(e));
+}
 
-	*all &= e;
-	return pte_present(e) ? ptr_of_pa(pte_pa(e)) : NULL;
+pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own)
+{
+	count(pt_walk);
+	pte_t e4 = READ_ONCE(pt_slots(root)[pt_index(va, 4)]);
+	if (unlikely(!pte_present(e4)))
+		return NULL;
+	pte_t e3 = READ_ONCE(below(e4)[pt_index(va, 3)]);
+	if (unlikely(!pte_present(e3)))
+		return NULL;
+	pte_t e2 = READ_ONCE(below(e3)[pt_index(va, 2)]);
+	if (unlikely(!pte_present(e2)))
+		return NULL;
+	*own = pte_writable(e4 & e3 & e2);
+	return &below(e2)[pt_index(va, 1)];
 }
 
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own)
 {
-	const pte_t *slots = pt_slots(root);
-	pte_t all = ~0UL;
+	pte_t *slot = pt_find_slot(root, va, own);
 
-	count(pt_walk);
-	if (!(slots = step(slots, va, 4, &all)) || !(slots = step(slots, va, 3, &all)) || !(slots = step(slots, va, 2, &all)))
-		return NULL;
-	*own = pte_writable(all);
-	return frame_of_ptr(slots);
+	return slot ? frame_of_ptr(slot) : NULL;
 }
 
 struct frame *pt_find(struct frame *root, vaddr_t va)
@@ -242,14 +250,22 @@ unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
 {
 	pte_t *slots = pt_slots(t);
-	unsigned first = pt_index(va, 1);
+	unsigned i = pt_index(va, 1), end = i + n, cleared = 0;
 
-	for (unsigned i = first; pt_live(t) && (i = pt_skip_empty(slots, i, first + n)) < first + n; i++) {
-		pte_t old = gate(b, t, &slots[i], va + (u64)(i - first) * PAGE_SIZE, 0, 0);
-
-		if (likely(pte_class(old) != PTE_CLASS_ZERO))
-			tlb_batch_frame(b, pt_child(old));
+	if (!pt_live(t))
+		return;
+	tlb_batch_pages(b, va, n);
+	for (; (i = pt_skip_empty(slots, i, end)) < end; i++) {
+		if (unlikely(b->nr_frames == TLB_BATCH_FRAMES)) {
+			tlb_batch_flush(b);
+			tlb_batch_pages(b, va, n);
+		}
+		gate_clear(b, t, &slots[i]);
+		cleared++;
+		if (!pt_live(t))
+			break;
 	}
+	count_add(pt_clear, cleared);
 }
 
 void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
@@ -263,19 +279,22 @@ void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned 
 
 void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit)
 {
-	pte_t *slots = pt_slots(t);
-	unsigned first = pt_index(va, 1), changed = 0;
+	pte_t *slot = &pt_slots(t)[pt_index(va, 1)], *end = slot + n;
+	unsigned changed = 0;
+	pte_t lost = 0;
 
-	for (unsigned i = first; i < first + n; i++) {
-		if (!slots[i])
+	for (; slot < end; slot++) {
+		pte_t old = *slot;
+
+		if (!old || pte_apply(edit, old) == old)
 			continue;
-		pte_t new = pte_apply(edit, slots[i]);
-		if (new == slots[i])
-			continue;
-		gate_rights(b, &slots[i], va + (u64)(i - first) * PAGE_SIZE, edit);
+		gate_rights(slot, &old, edit);
+		lost |= pte_edit_takes(edit, old);
 		changed++;
 	}
 	count_add(pt_change, changed);
+	if (lost)
+		tlb_batch_pages(b, va, n);
 }
 
 void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)

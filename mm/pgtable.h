@@ -48,6 +48,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va);
 /* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way. No lock. */
 struct frame *pt_find(struct frame *root, vaddr_t va);
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own);
+pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own);	/* the entry itself */
 
 /* The same for space S (NULL: the kernel's), making what is missing. NULL: no memory. No table locked. */
 struct frame *pt_make(struct space *s, vaddr_t va);
@@ -70,6 +71,8 @@ static inline void pt_unlock(struct frame *t)
 /* Index of the first entry of SLOTS from I on that is not empty; END if there is none below it. */
 static inline unsigned pt_skip_empty(const pte_t *slots, unsigned i, unsigned end)
 {
+	if (i < end && slots[i])
+		return i;
 	while (i + 8 <= end && !(slots[i] | slots[i + 1] | slots[i + 2] | slots[i + 3] | slots[i + 4] | slots[i + 5] |
 				 slots[i + 6] | slots[i + 7]))
 		i += 8;
