@@ -133,6 +133,12 @@ static inline struct pte_edit pte_edit(bool bar, bool write, bool grant, bool ex
 
 static inline pte_t pte_apply(struct pte_edit e, pte_t old) { return (old & e.keep) | e.set; }
 
+/* Not 0: the edit takes rights from OLD that somebody may have in a TLB. */
+static inline pte_t pte_edit_takes(struct pte_edit e, pte_t old)
+{
+	return (old & ~e.keep & ~e.set & (PTE_P | PTE_W)) | (~old & e.set & PTE_NX);
+}
+
 /* Does going from OLD to NEW take something from those who may have OLD in a TLB? */
 static inline bool pte_loses(pte_t old, pte_t new)
 {

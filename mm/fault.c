@@ -31,7 +31,7 @@
 #define STACK_GUARD_GAP MiB(1)
 
 /* No region at VA: the stack above it may grow down to it. */
-static enum fault_result grow_stack(struct space *s, vaddr_t va)
+static __noinline enum fault_result grow_stack(struct space *s, vaddr_t va)
 {
 	enum fault_result result = FAULT_MAPERR;
 
@@ -119,13 +119,9 @@ static enum fault_result choose_case(struct fault *f)
 	return pte_class(f->old) == PTE_CLASS_ZERO ? fault_anon(f) : fault_cow(f);
 }
 
-/* The leaf table: for a write on a path of one's own, for a read whoever else uses it (mm/share.h). */
-static struct frame *find_table(struct fault *f)
+/* The leaf table where the walk did not do: made, and for a write on a path of one's own, for a read whoever else uses it (mm/share.h). */
+static __noinline struct frame *find_table(struct fault *f)
 {
-	struct frame *t = pt_find_own(f->space->root, f->va, &f->own);
-
-	if (likely(t && f->own))
-		return t;
 	if (!f->space->shares) {
 		f->own = true;
 		return pt_make(f->space, f->va);
@@ -160,18 +156,29 @@ static enum fault_result try(struct fault *f)
 		count(fault_prot);
 		return FAULT_ACCERR;
 	}
-	f->table = find_table(f);
-	if (unlikely(!f->table))
-		return FAULT_OOM;
-	f->slot = pt_slot(f->table, f->va);
+	f->slot = pt_find_slot(s->root, f->va, &f->own);
+	if (likely(f->slot && f->own)) {
+		f->table = frame_of_ptr(f->slot);
+	} else {
+		f->table = find_table(f);
+		if (!f->table)
+			return FAULT_OOM;
+		f->slot = pt_slot(f->table, f->va);
+	}
 	f->old = READ_ONCE(*f->slot);
 	return choose_case(f);
 }
 
 enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 {
-	struct fault f = { .space = s, .va = va & PAGE_MASK, .write = error & FAULT_WRITE, .exec = error & FAULT_EXEC };
 	enum fault_result result;
+	struct fault f;
+
+	f.space = s;
+	f.va = va & PAGE_MASK;
+	f.write = error & FAULT_WRITE;
+	f.exec = error & FAULT_EXEC;
+	f.took = false;
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;

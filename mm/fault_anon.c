@@ -12,7 +12,7 @@ enum fault_result fault_zero(struct fault *f)
 {
 	if (!fault_lock(f))
 		return FAULT_AGAIN;
-	pt_store(NULL, f->table, f->slot, f->va, pte_leaf(frame_pa(zero_frame), PTE_CLASS_ZERO, fault_rights(f, false)));
+	pt_store_empty(f->table, f->slot, pte_leaf(frame_pa(zero_frame), PTE_CLASS_ZERO, fault_rights(f, false)));
 	pt_unlock(f->table);
 	if (unlikely(!f->own))
 		count(pt_fill_shared);
@@ -21,7 +21,7 @@ enum fault_result fault_zero(struct fault *f)
 }
 
 /* Stores FRAME (the caller's hold becomes the entry's) in place of what F found. */
-static enum fault_result give_page(struct fault *f, struct frame *frame)
+static __always_inline enum fault_result give_page(struct fault *f, struct frame *frame)
 {
 	struct tlb_batch b;
 
@@ -29,8 +29,14 @@ static enum fault_result give_page(struct fault *f, struct frame *frame)
 		frame_put(frame);
 		return FAULT_AGAIN;
 	}
+	pte_t new = pte_leaf(frame_pa(frame), PTE_CLASS_ANON, fault_rights(f, true));
+	if (!f->old) {
+		pt_store_empty(f->table, f->slot, new);
+		pt_unlock(f->table);
+		return FAULT_OK;
+	}
 	tlb_batch_begin(&b, f->space);
-	pt_store(&b, f->table, f->slot, f->va, pte_leaf(frame_pa(frame), PTE_CLASS_ANON, fault_rights(f, true)));
+	pt_store(&b, f->table, f->slot, f->va, new);
 	pt_unlock(f->table);
 	tlb_batch_finish(&b);
 	return FAULT_OK;

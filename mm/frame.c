@@ -2,10 +2,11 @@
 /*
  * Owns: the free frames. A binary buddy system keeps blocks of 2^order frames; before it each CPU has two
  * stacks of single frames: `any`, and `zeroed`, where emptied page tables go (they are all zeroes, which
- * is what the next table wants).
+ * is what the next table wants). Between the two lies a depot of bundles, singles that went together from a
+ * stack and will go together onto one (Bonwick's magazines, 2001): they are merged only when a block is wanted.
  *
- * Invariants: a frame in a buddy list has kind FREE and its block's order in `level`; on a stack, kind FREE
- * and level NO_LIST. kinds[] counts frames by kind, so that "free" is known by subtraction, without a lock.
+ * Invariants: a frame in a buddy list has kind FREE and its block's order in `level`; on a stack or in a
+ * bundle, kind FREE and level NO_LIST. kinds[] counts frames by kind, so that "free" is known by subtraction, without a lock.
  * Locks: buddy.lock for the lists; a stack belongs to its CPU.
  */
 #include "mm/frame.h"
@@ -15,8 +16,9 @@
 #include "kernel/base/string.h"
 #include "kernel/base/tunables.h"
 
-#define STACK_FRAMES 64
-#define STACK_REFILL 32
+#define BUNDLE_ORDER 5
+#define BUNDLE (1U << BUNDLE_ORDER)
+#define STACK_FRAMES (2 * BUNDLE)
 #define NO_LIST 0xff
 #define JUNK 0x5a
 
@@ -27,6 +29,7 @@ char *direct_map;
 static struct {
 	struct spinlock lock;
 	struct frame *head[FRAME_MAX_ORDER + 1];
+	struct frame *bundles;		/* the first frame of each: .free.prev is the next bundle, .free.next its next frame */
 } buddy = { .lock = SPINLOCK(RANK_FRAME) };
 
 struct frame_stack {
@@ -144,31 +147,62 @@ bool alloc_should_fail(void)
 	return n > armed_after && (n - armed_after) % armed_with == 0;
 }
 
-static void stack_spill(struct frame_stack *s, unsigned keep)
+/* The top BUNDLE frames of S go to the depot. */
+static __noinline void stack_spill(struct frame_stack *s)
 {
+	struct frame *first = NULL;
+
+	for (unsigned i = 0; i < BUNDLE; i++) {
+		struct frame *f = s->frame[--s->n];
+
+		f->free.next = first;
+		first = f;
+	}
 	spin_lock(&buddy.lock);
-	while (s->n > keep)
-		buddy_free(s->frame[--s->n], 0);
+	first->free.prev = buddy.bundles;
+	buddy.bundles = first;
 	spin_unlock(&buddy.lock);
+}
+
+static void break_bundles(void)
+{
+	while (buddy.bundles) {
+		struct frame *f = buddy.bundles, *next;
+
+		buddy.bundles = f->free.prev;
+		for (; f; f = next) {
+			next = f->free.next;
+			buddy_free(f, 0);
+		}
+	}
+}
+
+/* A bundle for the empty stack S: from the depot, or a fresh block, or what there is. */
+static void stack_fill(struct frame_stack *s)
+{
+	struct frame *f = buddy.bundles;
+
+	if (f) {
+		buddy.bundles = f->free.prev;
+		for (; f; f = f->free.next)
+			s->frame[s->n++] = f;
+	} else if ((f = buddy_alloc(BUNDLE_ORDER)) != NULL) {
+		for (s->n = 0; s->n < BUNDLE; s->n++)
+			s->frame[s->n] = &f[BUNDLE - 1 - s->n];
+	} else {
+		while (s->n < BUNDLE && (f = buddy_alloc(0)) != NULL)
+			s->frame[s->n++] = f;
+	}
 }
 
 static __noinline bool stack_refill(void)
 {
-	struct frame_stack *s = this_cpu_ptr(any);
+	struct frame_stack *s = this_cpu_ptr(any), *z = this_cpu_ptr(zeroed);
 
 	spin_lock(&buddy.lock);
-	while (s->n < STACK_REFILL) {
-		struct frame *f = buddy_alloc(0);
-
-		if (!f)
-			break;
-		s->frame[s->n++] = f;
-	}
+	stack_fill(s);
 	spin_unlock(&buddy.lock);
-	if (s->n)
-		return true;
-	struct frame_stack *z = this_cpu_ptr(zeroed);
-	while (z->n)
+	while (!s->n && z->n)
 		s->frame[s->n++] = z->frame[--z->n];
 	return s->n != 0;
 }
@@ -227,8 +261,8 @@ void frame_free(struct frame *f)
 	frame_hook_free(f, 0);
 	u32 n = this_cpu(any.n);
 	if (unlikely(n == STACK_FRAMES)) {
-		stack_spill(this_cpu_ptr(any), STACK_FRAMES - STACK_REFILL);
-		n = STACK_FRAMES - STACK_REFILL;
+		stack_spill(this_cpu_ptr(any));
+		n = STACK_FRAMES - BUNDLE;
 	}
 	this_cpu(any.frame[n]) = f;
 	this_cpu(any.n) = n + 1;
@@ -238,7 +272,7 @@ void frame_free_zeroed(struct frame *f)
 {
 	u32 n = this_cpu(zeroed.n);
 
-	if (n == STACK_REFILL) {
+	if (n == BUNDLE) {
 		frame_free(f);
 		return;
 	}
@@ -246,6 +280,13 @@ void frame_free_zeroed(struct frame *f)
 	frame_hook_free_zeroed(f);
 	this_cpu(zeroed.frame[n]) = f;
 	this_cpu(zeroed.n) = n + 1;
+}
+
+void frame_put_many(struct frame **f, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (frame_drop(f[i]))
+			frame_free(f[i]);
 }
 
 void frame_put(struct frame *f)
@@ -323,8 +364,21 @@ u64 frame_nr_free(void)
 
 void frame_drain(void)
 {
-	stack_spill(this_cpu_ptr(any), 0);
-	stack_spill(this_cpu_ptr(zeroed), 0);
+	struct frame_stack *s = this_cpu_ptr(any), *z = this_cpu_ptr(zeroed);
+
+	spin_lock(&buddy.lock);
+	while (s->n)
+		buddy_free(s->frame[--s->n], 0);
+	while (z->n)
+		buddy_free(z->frame[--z->n], 0);
+	break_bundles();
+	spin_unlock(&buddy.lock);
+}
+
+static void check_single(const struct frame *f)
+{
+	if (f->kind != FRAME_FREE || f->level != NO_LIST)
+		panic("check: frame %#lx, free on its own, is kind %u, level %u", frame_number(f), f->kind, f->level);
 }
 
 /* For the checker: frames in the buddy lists and on the stacks of all CPUs; panics on a wrong one. */
@@ -340,15 +394,16 @@ u64 frame_check_free(void)
 				      f->level);
 			n += 1UL << order;
 		}
+	for (struct frame *bundle = buddy.bundles; bundle; bundle = bundle->free.prev)
+		for (struct frame *f = bundle; f; f = f->free.next, n++)
+			check_single(f);
 	spin_unlock(&buddy.lock);
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
 		for (int z = 0; z < 2; z++) {
 			struct frame_stack *s = z ? cpu_ptr(zeroed, cpu) : cpu_ptr(any, cpu);
 
 			for (u32 i = 0; i < s->n; i++)
-				if (s->frame[i]->kind != FRAME_FREE || s->frame[i]->level != NO_LIST)
-					panic("check: frame %#lx on the stack of CPU %u is kind %u", frame_number(s->frame[i]), cpu,
-					      s->frame[i]->kind);
+				check_single(s->frame[i]);
 			n += s->n;
 		}
 	return n;

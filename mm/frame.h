@@ -95,6 +95,7 @@ static inline bool frame_drop(struct frame *f)
 void frame_free(struct frame *f);	/* a frame without holds, mapped nowhere */
 void frame_free_zeroed(struct frame *f);	/* the same; it contains nothing but zeroes */
 void frame_put(struct frame *f);	/* drops a hold, frees at the last */
+void frame_put_many(struct frame **f, unsigned n);
 
 /* Frames free now, on CPUs' stacks included; frames that the allocator was ever given; frames in use
  * as KIND. Sums over CPUs. */

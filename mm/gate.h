@@ -43,3 +43,34 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 		t->table.count[pte_class(new)]++;
 	return old;
 }
+
+/* The gate where the slot is empty. */
+static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
+{
+	__atomic_store_n(slot, new, __ATOMIC_RELEASE);
+	count(pt_set);
+	pt_live(t)++;
+	if (pte_class(new))
+		t->table.count[pte_class(new)]++;
+}
+
+/* The gate where a leaf is cleared. The caller has told B of the address, and counts pt_clear. */
+static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte_t *slot)
+{
+	pte_t old = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
+
+	pt_live(t)--;
+	t->table.count[pte_class(old)]--;
+	if (likely(pte_class(old) != PTE_CLASS_ZERO))
+		tlb_batch_frame(b, pt_child(old));
+}
+
+/* The gate where only rights of a leaf change, so that no count moves; the caller tells the batch, and counts
+ * pt_change. *OLD: what SLOT was seen to hold; it becomes what EDIT was applied to. */
+static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit edit)
+{
+	pte_t new = pte_apply(edit, *old);
+
+	while (unlikely(!__atomic_compare_exchange_n(slot, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)))
+		new = pte_apply(edit, *old);
+}

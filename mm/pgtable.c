@@ -18,24 +18,17 @@
 #include "mm/space.h"
 
 struct frame *pt_kernel_root;
+static u16 kernel_slots[8];		/* the entries of every root that are the kernel's; constant after boot */
+static unsigned nr_kernel_slots;
 
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new)
 {
 	gate(b, table, slot, va, new, 0);
 }
 
-bool pt_lock(struct frame *t)
+void pt_store_empty(struct frame *table, pte_t *slot, pte_t new)
 {
-	spin_lock(&t->table.lock);
-	if (likely(!t->dead))
-		return true;
-	spin_unlock(&t->table.lock);
-	return false;
-}
-
-void pt_unlock(struct frame *t)
-{
-	spin_unlock(&t->table.lock);
+	gate_fill(table, slot, new);
 }
 
 struct frame *pt_alloc(unsigned level, vaddr_t va)
@@ -66,37 +59,46 @@ struct frame *pt_root_alloc(void)
 
 	if (!root)
 		return NULL;
-	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)
-		if (pt_slots(pt_kernel_root)[i])
-			pt_slots(root)[i] = pt_slots(pt_kernel_root)[i];
+	for (unsigned k = 0; k < nr_kernel_slots; k++)
+		pt_slots(root)[kernel_slots[k]] = pt_slots(pt_kernel_root)[kernel_slots[k]];
 	return root;
 }
 
 void pt_root_free(struct frame *root)
 {
 	BUG_ON(pt_live(root));
-	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)
-		if (pt_slots(root)[i])
-			pt_slots(root)[i] = 0;
+	for (unsigned k = 0; k < nr_kernel_slots; k++)
+		pt_slots(root)[kernel_slots[k]] = 0;
 	table_free(root);
+}
+
+/* The table's slots that entry E points to. */
+static __always_inline pte_t *below(pte_t e)
+{
+	return ptr_of_pa(pte_pa(e));
+}
+
+pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own)
+{
+	count(pt_walk);
+	pte_t e4 = READ_ONCE(pt_slots(root)[pt_index(va, 4)]);
+	if (unlikely(!pte_present(e4)))
+		return NULL;
+	pte_t e3 = READ_ONCE(below(e4)[pt_index(va, 3)]);
+	if (unlikely(!pte_present(e3)))
+		return NULL;
+	pte_t e2 = READ_ONCE(below(e3)[pt_index(va, 2)]);
+	if (unlikely(!pte_present(e2)))
+		return NULL;
+	*own = pte_writable(e4 & e3 & e2);
+	return &below(e2)[pt_index(va, 1)];
 }
 
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own)
 {
-	struct frame *t = root;
-	pte_t all = ~0UL;
+	pte_t *slot = pt_find_slot(root, va, own);
 
-	count(pt_walk);
-	while (t->level > 1) {
-		pte_t e = READ_ONCE(*pt_slot(t, va));
-
-		if (!pte_present(e))
-			return NULL;
-		all &= e;
-		t = pt_child(e);
-	}
-	*own = pte_writable(all);
-	return t;
+	return slot ? frame_of_ptr(slot) : NULL;
 }
 
 struct frame *pt_find(struct frame *root, vaddr_t va)
@@ -238,7 +240,7 @@ unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		if (e[i] && !slot[i]) {
-			gate(NULL, table, &slot[i], va + (u64)i * PAGE_SIZE, e[i], 0);
+			gate_fill(table, &slot[i], e[i]);
 			frame_get(pt_child(e[i]));
 			filled++;
 		}
@@ -247,15 +249,23 @@ unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
 
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
 {
-	pte_t *slot = pt_slot(t, va);
+	pte_t *slots = pt_slots(t);
+	unsigned i = pt_index(va, 1), end = i + n, cleared = 0;
 
-	for (unsigned i = 0; i < n && pt_live(t); i++) {
-		if (!slot[i])
-			continue;
-		pte_t old = gate(b, t, &slot[i], va + (u64)i * PAGE_SIZE, 0, 0);
-		if (likely(pte_class(old) != PTE_CLASS_ZERO))
-			tlb_batch_frame(b, pt_child(old));
+	if (!pt_live(t))
+		return;
+	tlb_batch_pages(b, va, n);
+	for (; (i = pt_skip_empty(slots, i, end)) < end; i++) {
+		if (unlikely(b->nr_frames == TLB_BATCH_FRAMES)) {
+			tlb_batch_flush(b);
+			tlb_batch_pages(b, va, n);
+		}
+		gate_clear(b, t, &slots[i]);
+		cleared++;
+		if (!pt_live(t))
+			break;
 	}
+	count_add(pt_clear, cleared);
 }
 
 void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
@@ -269,15 +279,22 @@ void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned 
 
 void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit)
 {
-	pte_t *slot = pt_slot(t, va);
+	pte_t *slot = &pt_slots(t)[pt_index(va, 1)], *end = slot + n;
+	unsigned changed = 0;
+	pte_t lost = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		if (!slot[i])
+	for (; slot < end; slot++) {
+		pte_t old = *slot;
+
+		if (!old || pte_apply(edit, old) == old)
 			continue;
-		pte_t new = pte_apply(edit, slot[i]);
-		if (new != slot[i])
-			gate(b, t, &slot[i], va + (u64)i * PAGE_SIZE, new, PTE_HARDWARE);
+		gate_rights(slot, &old, edit);
+		lost |= pte_edit_takes(edit, old);
+		changed++;
 	}
+	count_add(pt_change, changed);
+	if (lost)
+		tlb_batch_pages(b, va, n);
 }
 
 void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)
@@ -370,4 +387,9 @@ void pt_init(paddr_t root)
 		pt_live(top) += pt_slots(top)[i] != 0;
 	if (!pt_make(NULL, KVA_BASE))
 		panic("no memory for the first kernel tables");
+	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)
+		if (pt_slots(top)[i]) {
+			ASSERT(nr_kernel_slots < ARRAY_SIZE(kernel_slots));
+			kernel_slots[nr_kernel_slots++] = i;
+		}
 }

@@ -48,17 +48,43 @@ struct frame *pt_alloc(unsigned level, vaddr_t va);
 /* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way. No lock. */
 struct frame *pt_find(struct frame *root, vaddr_t va);
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own);
+pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own);	/* the entry itself */
 
 /* The same for space S (NULL: the kernel's), making what is missing. NULL: no memory. No table locked. */
 struct frame *pt_make(struct space *s, vaddr_t va);
 
 /* Locks leaf table T for a store; false if it has been unlinked meanwhile (walk again). */
-bool pt_lock(struct frame *t);
-void pt_unlock(struct frame *t);
+static inline bool pt_lock(struct frame *t)
+{
+	spin_lock(&t->table.lock);
+	if (likely(!t->dead))
+		return true;
+	spin_unlock(&t->table.lock);
+	return false;
+}
+
+static inline void pt_unlock(struct frame *t)
+{
+	spin_unlock(&t->table.lock);
+}
+
+/* Index of the first entry of SLOTS from I on that is not empty; END if there is none below it. */
+static inline unsigned pt_skip_empty(const pte_t *slots, unsigned i, unsigned end)
+{
+	if (i < end && slots[i])
+		return i;
+	while (i + 8 <= end && !(slots[i] | slots[i + 1] | slots[i + 2] | slots[i + 3] | slots[i + 4] | slots[i + 5] |
+				 slots[i + 6] | slots[i + 7]))
+		i += 8;
+	while (i < end && !slots[i])
+		i++;
+	return i;
+}
 
 /* The gate. Stores NEW in SLOT of TABLE (locked), which maps VA. If the old entry was present and
  * loses something, B is told to flush; B may be NULL where the old entry is empty or only gains. */
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
+void pt_store_empty(struct frame *table, pte_t *slot, pte_t new);	/* the same; the slot is empty */
 
 /* Stores E[0..N-1] from VA on (table locked) where E is not 0 and the slot is empty, taking a hold on
  * each frame; returns how many. */

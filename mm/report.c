@@ -16,14 +16,8 @@ static void each_table(struct frame *t, void (*visit)(struct frame *t, void *arg
 		return;
 	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
 	unsigned left = pt_live(t);
-	for (unsigned i = 0; i < n && left; i++) {
-		pte_t e = READ_ONCE(pt_slots(t)[i]);
-
-		if (!e)
-			continue;
-		left--;
-		each_table(pt_child(e), visit, arg);
-	}
+	for (unsigned i = 0; left && (i = pt_skip_empty(pt_slots(t), i, n)) < n; i++, left--)
+		each_table(pt_child(READ_ONCE(pt_slots(t)[i])), visit, arg);
 }
 
 static void add_table(struct frame *t, void *arg)

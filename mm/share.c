@@ -23,12 +23,10 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	enum pte_class protect = t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON;
 	unsigned left = pt_live(t);
 
-	for (unsigned i = 0; left; i++) {
+	for (unsigned i = 0; left; i++, left--) {
+		i = pt_skip_empty(from, i, PT_ENTRIES);
 		pte_t e = from[i];
 
-		if (!e)
-			continue;
-		left--;
 		if (pte_writable(e) && pte_class(e) == protect) {
 			e = pte_set_write(e, false);
 			gate(NULL, t, &from[i], 0, e, PTE_HARDWARE);
@@ -49,12 +47,10 @@ static void empty_table(struct tlb_batch *b, struct frame *t)
 	unsigned left = pt_live(t);
 
 	count_add(pt_clear, left);
-	for (unsigned i = 0; left; i++) {
+	for (unsigned i = 0; left; i++, left--) {
+		i = pt_skip_empty(pt_slots(t), i, PT_ENTRIES);
 		pte_t e = pt_slots(t)[i];
 
-		if (!e)
-			continue;
-		left--;
 		pt_slots(t)[i] = 0;
 		if (t->level > 1)
 			drop_table(b, pt_child(e));
@@ -249,13 +245,11 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 	int err = 0;
 
 	spin_lock_kind(&from->table.lock, from->level < PT_LEVELS);
-	for (unsigned i = 0; i < n && left && !err; i++) {
+	for (unsigned i = 0; left && !err; i++, left--) {
+		i = pt_skip_empty(pt_slots(from), i, n);
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
 		vaddr_t va = from->table.base + i * pt_span(from->level);
 
-		if (!e)
-			continue;
-		left--;
 		if (from->level > level) {
 			struct frame *copy = pt_alloc(from->level - 1, va);
 
@@ -289,12 +283,10 @@ void share_drop_all(struct tlb_batch *b, struct space *s)
 {
 	unsigned left = pt_live(s->root);
 
-	for (unsigned i = 0; left; i++) {
+	for (unsigned i = 0; left; i++, left--) {
+		i = pt_skip_empty(pt_slots(s->root), i, USER_ROOT_ENTRIES);
 		pte_t e = pt_slots(s->root)[i];
 
-		if (!e)
-			continue;
-		left--;
 		gate(b, s->root, &pt_slots(s->root)[i], 0, 0, 0);
 		drop_table(b, pt_child(e));
 	}

@@ -25,23 +25,28 @@ static void flush_here(const struct tlb_batch *b)
 		arch_tlb_flush_page(b->page[i]);
 }
 
+/* Has every CPU that may use B's space forget what B names. */
+static void flush_everywhere(const struct tlb_batch *b)
+{
+	u64 me = 1UL << this_cpu(cpu_number);
+	u64 cpus = b->space && !b->everyone ? __atomic_load_n(&b->space->cpus, __ATOMIC_SEQ_CST) : ~0UL >> (64 - nr_cpus);
+
+	if (cpus & me)
+		flush_here(b);
+	if (unlikely(cpus & ~me)) {
+		count(nr_tlb_remote_flush);
+		arch_tlb_shootdown(cpus & ~me, b->page, b->nr_pages > TLB_BATCH_PAGES ? 0 : b->nr_pages);
+	}
+}
+
 void tlb_batch_flush(struct tlb_batch *b)
 {
 	count(tlb_batches);
-	if (b->nr_pages) {
-		u64 me = 1UL << this_cpu(cpu_number);
-		u64 cpus = b->space && !b->everyone ? __atomic_load_n(&b->space->cpus, __ATOMIC_SEQ_CST) : ~0UL >> (64 - nr_cpus);
-
-		if (cpus & me)
-			flush_here(b);
-		if (cpus & ~me) {
-			count(nr_tlb_remote_flush);
-			arch_tlb_shootdown(cpus & ~me, b->page, b->nr_pages > TLB_BATCH_PAGES ? 0 : b->nr_pages);
-		}
-		b->nr_pages = 0;
-	}
-	for (unsigned i = 0; i < b->nr_frames; i++)
-		frame_put(b->frame[i]);
+	if (b->nr_pages)
+		flush_everywhere(b);
+	b->nr_pages = 0;
+	if (b->nr_frames)
+		frame_put_many(b->frame, b->nr_frames);
 	b->nr_frames = 0;
 	while (b->tables) {
 		struct frame *t = b->tables;

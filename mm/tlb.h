@@ -43,6 +43,17 @@ static inline void tlb_batch_page(struct tlb_batch *b, vaddr_t va)
 		b->nr_pages = TLB_BATCH_PAGES + 1;
 }
 
+/* The same for N pages from VA on. */
+static inline void tlb_batch_pages(struct tlb_batch *b, vaddr_t va, unsigned n)
+{
+	if (b->nr_pages + n > TLB_BATCH_PAGES) {
+		b->nr_pages = TLB_BATCH_PAGES + 1;
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		b->page[b->nr_pages++] = va + (u64)i * PAGE_SIZE;
+}
+
 /* As if every page had been named (also drops what CPUs cached of upper tables). */
 static inline void tlb_batch_all(struct tlb_batch *b)
 {

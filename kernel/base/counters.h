@@ -19,8 +19,8 @@ DECLARE_PERCPU(counter_set, cpu_counters);
 extern const char *const counter_names[NR_COUNTERS];
 extern const char *const counter_meanings[NR_COUNTERS];
 
-#define count(name) ((void)this_cpu(cpu_counters)[C_##name]++)
-#define count_add(name, n) ((void)(this_cpu(cpu_counters)[C_##name] += (n)))
+#define count(name) ((void)this_cpu(cpu_counters[C_##name])++)
+#define count_add(name, n) ((void)(this_cpu(cpu_counters[C_##name]) += (n)))
 
 /* The sum of counter C over all CPUs. */
 u64 counter_sum(enum counter c);
