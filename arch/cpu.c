@@ -141,7 +141,8 @@ u64 arch_random_seed(void)
 static const struct { u8 reg, bit; const char *name; } flag_names[] = {
 	{ 3, 0, "fpu" }, { 3, 4, "tsc" }, { 3, 5, "msr" }, { 3, 6, "pae" }, { 3, 7, "mce" }, { 3, 8, "cx8" },
 	{ 3, 9, "apic" }, { 3, 13, "pge" }, { 3, 14, "mca" }, { 3, 15, "cmov" }, { 3, 16, "pat" },
-	{ 3, 19, "clflush" }, { 3, 23, "mmx" }, { 3, 24, "fxsr" }, { 3, 25, "sse" }, { 3, 26, "sse2" }, { 2, 0, "pni" }, { 2, 1, "pclmulqdq" }, { 2, 9, "ssse3" }, { 2, 12, "fma" },
+	{ 3, 19, "clflush" }, { 3, 23, "mmx" }, { 3, 24, "fxsr" }, { 3, 25, "sse" }, { 3, 26, "sse2" },
+	{ 2, 0, "pni" }, { 2, 1, "pclmulqdq" }, { 2, 9, "ssse3" }, { 2, 12, "fma" },
 	{ 2, 13, "cx16" }, { 2, 19, "sse4_1" }, { 2, 20, "sse4_2" }, { 2, 22, "movbe" }, { 2, 23, "popcnt" },
 	{ 2, 24, "tsc_deadline_timer" }, { 2, 25, "aes" }, { 2, 26, "xsave" }, { 2, 28, "avx" }, { 2, 30, "rdrand" },
 	{ 2, 31, "hypervisor" }, { 7, 11, "syscall" }, { 7, 20, "nx" }, { 7, 26, "pdpe1gb" }, { 7, 29, "lm" },

@@ -240,8 +240,7 @@ trap_stubs:
 	vector = 0
 	.rept 256
 	.balign 16
-	.if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
-	.else
+	.if (0x60227d00 >> (vector & 31) & 1) == 0 || vector > 31	/* 8, 10..14, 17, 21, 29, 30 push one */
 	push	$0
 	.endif
 	push	$(-1 - vector)

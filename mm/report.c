@@ -8,8 +8,7 @@
 #include "kernel/base/counters.h"
 #include "mm/kmem.h"
 
-/* Calls VISIT for each table below T, T first. */
-static void each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg)
+void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg)
 {
 	visit(t, arg);
 	if (t->level == 1)
@@ -17,7 +16,7 @@ static void each_table(struct frame *t, void (*visit)(struct frame *t, void *arg
 	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
 	unsigned left = pt_live(t);
 	for (unsigned i = 0; left && (i = pt_skip_empty(pt_slots(t), i, n)) < n; i++, left--)
-		each_table(pt_child(READ_ONCE(pt_slots(t)[i])), visit, arg);
+		report_each_table(pt_child(READ_ONCE(pt_slots(t)[i])), visit, arg);
 }
 
 static void add_table(struct frame *t, void *arg)
@@ -48,7 +47,7 @@ void space_usage(struct space *s, struct space_usage *u)
 		else if (r->flags & R_WRITE && !(r->flags & R_SHARED))
 			u->data += pages;
 	}
-	each_table(s->root, add_table, u);
+	report_each_table(s->root, add_table, u);
 	spin_unlock(&s->lock);
 }
 
@@ -63,7 +62,7 @@ static void region_name(struct space *s, struct region *r, char *buf, size_t siz
 		snprintf(buf, size, "[heap]");
 }
 
-static void maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t)
+void report_maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t)
 {
 	u64 dev = 0, ino = 0;
 	size_t at = t->len;
@@ -79,50 +78,6 @@ static void maps_line(struct space *s, struct region *r, char *name, size_t size
 	text_printf(t, "%s\n", name);
 }
 
-struct region_usage { u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, young, anon; };
-
-static void add_entry(struct region_usage *u, pte_t e)
-{
-	struct frame *f = pt_child(e);
-	bool anon = pte_class(e) == PTE_CLASS_ANON;
-	u32 users = MAX(f->refs - (anon ? 0 : 1), 1u);	/* the page cache's own hold is no user */
-
-	u->rss += PAGE_SIZE;
-	u->pss += PAGE_SIZE / users;
-	u->anon += anon ? PAGE_SIZE : 0;
-	u->young += pte_young(e) ? PAGE_SIZE : 0;
-	if (users > 1)
-		*(pte_dirty(e) ? &u->shared_dirty : &u->shared_clean) += PAGE_SIZE;
-	else
-		*(pte_dirty(e) ? &u->private_dirty : &u->private_clean) += PAGE_SIZE;
-}
-
-static void add_region(struct space *s, struct region *r, struct region_usage *u)
-{
-	struct pt_piece p = PT_PIECE(s->root, r->start, r->end);
-
-	while (pt_next(&p)) {
-		spin_lock(&p.table->table.lock);
-		for (unsigned i = 0; i < p.n; i++) {
-			pte_t e = pt_slot(p.table, p.va)[i];
-
-			if (pte_class(e) && pte_class(e) != PTE_CLASS_ZERO)
-				add_entry(u, e);
-		}
-		spin_unlock(&p.table->table.lock);
-	}
-}
-
-static void usage_lines(const struct region_usage *u, u64 locked, struct text *t)
-{
-	text_printf(t,
-		    "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:   %8lu kB\nShared_Dirty:   %8lu kB\n"
-		    "Private_Clean:  %8lu kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n"
-		    "Swap:                  0 kB\nLocked:         %8lu kB\n",
-		    u->rss >> 10, u->pss >> 10, u->shared_clean >> 10, u->shared_dirty >> 10, u->private_clean >> 10,
-		    u->private_dirty >> 10, u->young >> 10, u->anon >> 10, locked >> 10);
-}
-
 #define NAME_SIZE 256
 
 void report_maps(struct space *s, struct text *t)
@@ -133,41 +88,8 @@ void report_maps(struct space *s, struct text *t)
 		return;
 	spin_lock(&s->lock);
 	for (struct region *r = region_at_or_above(s, 0); r; r = region_next(r))
-		maps_line(s, r, name, NAME_SIZE, t);
+		report_maps_line(s, r, name, NAME_SIZE, t);
 	spin_unlock(&s->lock);
-	kmem_free(name);
-}
-
-void report_smaps(struct space *s, struct text *t, bool rollup)
-{
-	char *name = kmem_alloc(NAME_SIZE);
-	struct region_usage sum = { 0 };
-	u64 locked = 0;
-
-	if (!name)
-		return;
-	spin_lock(&s->lock);
-	struct region *first = region_at_or_above(s, 0), *last = region_last(s);
-	if (rollup && first)
-		text_printf(t, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", first->start, last->end);
-	for (struct region *r = first; r; r = region_next(r)) {
-		struct region_usage one = { 0 };
-
-		add_region(s, r, rollup ? &sum : &one);
-		locked += r->flags & R_LOCKED ? r->end - r->start : 0;
-		if (rollup)
-			continue;
-		maps_line(s, r, name, NAME_SIZE, t);
-		text_printf(t, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
-			    (r->end - r->start) >> 10);
-		usage_lines(&one, r->flags & R_LOCKED ? one.rss : 0, t);
-		text_printf(t, "VmFlags:%s%s%s%s%s%s%s\n", r->flags & R_READ ? " rd" : "", r->flags & R_WRITE ? " wr" : "",
-			    r->flags & R_EXEC ? " ex" : "", r->flags & R_SHARED ? " sh" : "", r->flags & R_GROWSDOWN ? " gd" : "",
-			    r->flags & R_LOCKED ? " lo" : "", r->flags & R_DONTFORK ? " dc" : "");
-	}
-	spin_unlock(&s->lock);
-	if (rollup)
-		usage_lines(&sum, locked, t);
 	kmem_free(name);
 }
 
@@ -189,7 +111,7 @@ static void table_line(struct frame *table, void *arg)
 void report_pagetable(struct space *s, struct text *t)
 {
 	spin_lock(&s->lock);
-	each_table(s->root, table_line, t);
+	report_each_table(s->root, table_line, t);
 	spin_unlock(&s->lock);
 }
 

@@ -11,6 +11,11 @@ struct space_usage {
 };
 void space_usage(struct space *s, struct space_usage *u);
 
+/* Calls VISIT for each table below T, T first. The space's lock is held. */
+void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg);
+/* One line of maps; NAME is room for SIZE bytes of path. */
+void report_maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t);
+
 /* The texts of /proc/PID/ maps, smaps, smaps_rollup, pagetable; a walk of VA. */
 void report_maps(struct space *s, struct text *t);
 void report_smaps(struct space *s, struct text *t, bool rollup);

@@ -11,6 +11,9 @@
 
 static KMEM_CACHE(space_cache, "space", struct space);
 
+static LIST_HEAD(, space) all_spaces = LIST_HEAD_INITIALIZER(all_spaces);
+static struct spinlock all_lock = SPINLOCK(RANK_SPACES);
+
 /* What lies above is left for the stack and its guard. */
 #define DEFAULT_MMAP_TOP (USER_END - GiB(1))
 
@@ -31,7 +34,23 @@ struct space *space_create(void)
 	s->mmap_top = DEFAULT_MMAP_TOP;
 	s->limit_as = s->limit_data = ~0UL;
 	s->limit_stack = MiB(8);
+	spin_lock(&all_lock);
+	LIST_INSERT_HEAD(&all_spaces, s, all);
+	spin_unlock(&all_lock);
 	return s;
+}
+
+void space_each(void (*fn)(struct space *s, void *arg), void *arg)
+{
+	struct space *s;
+
+	spin_lock(&all_lock);
+	LIST_FOREACH(s, &all_spaces, all) {
+		spin_lock(&s->lock);
+		fn(s, arg);
+		spin_unlock(&s->lock);
+	}
+	spin_unlock(&all_lock);
 }
 
 void space_change_begin(struct space *s)
@@ -56,6 +75,9 @@ void space_put(struct space *s)
 		return;
 	if (unlikely(tune.debug_check))
 		check_space(s);
+	spin_lock(&all_lock);
+	LIST_REMOVE(s, all);
+	spin_unlock(&all_lock);
 	tlb_batch_begin(&b, s);
 	share_drop_all(&b, s);
 	tlb_batch_finish(&b);

@@ -40,6 +40,7 @@ RB_HEAD(region_tree, region);
 
 struct space {
 	struct frame *root;
+	LIST_ENTRY(space) all;		/* in the list of all spaces (its lock) */
 	u32 refs;
 	u32 seq;			/* odd: regions are being changed */
 	struct spinlock lock;
@@ -64,6 +65,9 @@ struct space *space_create(void);	/* held once; NULL: no memory */
 struct space *space_fork(struct space *parent);	/* a copy as fork() makes it; NULL: no memory, parent unharmed */
 static inline void space_get(struct space *s) { __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED); }
 void space_put(struct space *s);	/* the last one drops it all; holds no lock */
+
+/* Calls FN for every space there is, with its lock held. No lock held. */
+void space_each(void (*fn)(struct space *s, void *arg), void *arg);
 
 /* For those who change regions. begin takes the lock. */
 void space_change_begin(struct space *s);

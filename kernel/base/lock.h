@@ -17,6 +17,7 @@ enum lock_rank {		/* outer first */
 	RANK_FILES,		/* descriptor tables */
 	RANK_VNODE,		/* names and sizes of files */
 	RANK_PIPE,		/* pipes, ttys, event counters */
+	RANK_SPACES,		/* the list of address spaces */
 	RANK_SPACE,		/* regions of an address space */
 	RANK_MAPPINGS,		/* which regions map a page cache */
 	RANK_CACHE,		/* page cache: index to frame */

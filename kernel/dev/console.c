@@ -19,9 +19,13 @@
 #define CTRL(c) ((c) & 0x1f)
 enum { CONSOLE_PORT = 0, SINK_PORT = 1 };
 
+static u8 console_input[TTY_INPUT], console_line_end[TTY_INPUT / 8];
+
 struct tty console_tty = {
 	.lock = SPINLOCK(RANK_PIPE),
 	.port = CONSOLE_PORT,
+	.input = console_input,
+	.line_end = console_line_end,
 	.termios = {
 		.iflag = ICRNL | IXON | IMAXBEL | IUTF8,
 		.oflag = OPOST | ONLCR,

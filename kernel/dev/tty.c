@@ -357,7 +357,7 @@ void tty_flush_input(struct tty *t)
 void tty_set_termios(struct tty *t, const struct termios *new)
 {
 	if ((t->termios.lflag ^ new->lflag) & ICANON) {		/* what was typed so far is readable as it is */
-		memset(t->line_end, 0, sizeof(t->line_end));
+		memset(t->line_end, 0, TTY_INPUT / 8);
 		t->ready = t->head;
 	}
 	t->termios = *new;

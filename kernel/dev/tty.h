@@ -31,7 +31,7 @@ enum { ISTRIP = 040, INLCR = 0100, IGNCR = 0200, ICRNL = 0400, IXON = 02000, IXA
 
 struct winsize { u16 rows, cols, xpixel, ypixel; };
 
-#define TTY_INPUT 4096		/* bytes of input kept; a power of two */
+#define TTY_INPUT 65536		/* bytes of input kept: a script pasted at once; a power of two */
 
 struct tty {
 	struct spinlock lock;
@@ -41,8 +41,8 @@ struct tty {
 	pid_t pgid, sid;		/* foreground group; session; 0: none */
 	/* Input: [tail, ready) may be read; [ready, head) is the line being typed. Positions only grow. */
 	u32 tail, ready, head;
-	u8 input[TTY_INPUT];
-	u8 line_end[TTY_INPUT / 8];	/* bit per byte: ends a line; if the byte is 0, it is an end of file */
+	u8 *input;			/* TTY_INPUT bytes */
+	u8 *line_end;			/* bit per byte: ends a line; if the byte is 0, it is an end of file */
 	bool literal;			/* the next byte loses its meaning (^V) */
 	bool stopped;			/* output waits for ^Q */
 	u32 column;			/* of the cursor */

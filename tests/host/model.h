@@ -8,12 +8,17 @@
 #include "kit.h"
 
 #define SPACES 8
-#define ZONE_PAGES 160
-#define NPAGES (3 * ZONE_PAGES)		/* each zone lies across a table's border: of level 3, 4, 1 */
+#define ZONES 5
+#define ZONE_PAGES 100
+#define NPAGES (ZONES * ZONE_PAGES)
 #define OBJECT_PAGES 64
 #define FILES 3
 
-static const vaddr_t zone[] = { GiB(1) - PAGES(90), (1UL << 39) - PAGES(70), 0x7f0000200000UL - PAGES(80) };
+/* Each lies across a border between tables: of level 3, 4 and 1; the last two in upper tables of the first two. */
+static const vaddr_t zone[ZONES] = {
+	GiB(1) - PAGES(50), (1UL << 39) - PAGES(40), 0x7f0000200000UL - PAGES(60), GiB(1) + MiB(64) - PAGES(30),
+	(1UL << 39) + GiB(3) + MiB(2) - PAGES(70),
+};
 
 struct object {				/* what lies behind a page cache */
 	struct kit_file *file;		/* NULL: shared anonymous memory, gone with its last user */
@@ -43,7 +48,7 @@ static vaddr_t word_of(unsigned p) { return va_of(p) + 40; }
 
 static int page_of(vaddr_t va)
 {
-	for (unsigned z = 0; z < 3; z++)
+	for (unsigned z = 0; z < ZONES; z++)
 		if (va >= zone[z] && va < zone[z] + PAGES(ZONE_PAGES))
 			return (int)(z * ZONE_PAGES + ((va - zone[z]) >> PAGE_SHIFT));
 	return -1;
