@@ -96,7 +96,7 @@ HOST_SRC := $(filter-out $(HOST_NOT),$(HOST_SRC))
 HFLAGS = -std=gnu17 -O1 -g -Itests/host/fake -I. -DQUIRE_HOST -fno-omit-frame-pointer \
 	-pthread -MMD -MP $(WARN) $(EXTRA_HFLAGS)
 asan_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
-tsan_SAN := -fsanitize=thread
+tsan_SAN := -fsanitize=thread -Wno-tsan
 HOST_BIN := $(HTEST:%=$(B)/host/asan/%) $(HRACE:%=$(B)/host/tsan/%)
 
 # Goals ----------------------------------------------------------------------

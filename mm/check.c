@@ -71,6 +71,8 @@ static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_
 
 		if (!e)
 			continue;
+		if (!(t->table.groups >> (i >> PT_GROUP_SHIFT) & 1))
+			FAIL("table %#lx of %#lx: entry %u is not empty, its group is", frame_number(t), base, i);
 		count[PTE_CLASS_NONE]++;
 		if (pte_class(e))
 			count[pte_class(e)]++;

@@ -38,6 +38,7 @@ struct frame {
 			struct spinlock lock;
 			/* entries by class; [PTE_CLASS_NONE] counts every entry that is not empty (live) */
 			u16 count[NR_PTE_CLASSES];
+			u16 groups;	/* bit per 32 entries: some may not be empty; saves scans the rest */
 			vaddr_t base;	/* first address that the table maps */
 		} table;
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */

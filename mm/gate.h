@@ -9,6 +9,13 @@
 #include "kernel/base/counters.h"
 #include "mm/pgtable.h"
 
+/* SLOT of T gets its first entry. */
+static __always_inline void gate_note(struct frame *t, const pte_t *slot)
+{
+	pt_live(t)++;
+	t->table.groups |= 1U << ((uintptr_t)slot / sizeof(pte_t) % PT_ENTRIES >> PT_GROUP_SHIFT);
+}
+
 /*
  * The gate. Table locked. Stores NEW, with those bits of KEEP that the old entry has at that instant (the
  * CPU may be setting A or D). Returns what was there. B is NULL where no CPU can have the old entry, or all may.
@@ -22,7 +29,7 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 			return 0;
 		__atomic_store_n(slot, new, __ATOMIC_RELEASE);
 		count(pt_set);
-		pt_live(t)++;
+		gate_note(t, slot);
 	} else {
 		while (!__atomic_compare_exchange_n(slot, &old, new | (old & keep), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			;
@@ -49,7 +56,7 @@ static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
 {
 	__atomic_store_n(slot, new, __ATOMIC_RELEASE);
 	count(pt_set);
-	pt_live(t)++;
+	gate_note(t, slot);
 	if (pte_class(new))
 		t->table.count[pte_class(new)]++;
 }

@@ -42,6 +42,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	t->dead = false;
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
+	t->table.groups = 0;
 	t->table.base = level == PT_LEVELS ? 0 : ALIGN_DOWN(va, pt_span(level + 1));
 	spin_init(&t->table.lock, RANK_TABLE);
 	return t;
@@ -249,18 +250,17 @@ unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
 
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
 {
-	pte_t *slots = pt_slots(t);
 	unsigned i = pt_index(va, 1), end = i + n, cleared = 0;
 
 	if (!pt_live(t))
 		return;
 	tlb_batch_pages(b, va, n);
-	for (; (i = pt_skip_empty(slots, i, end)) < end; i++) {
+	for (; (i = pt_next_live(t, i, end)) < end; i++) {
 		if (unlikely(b->nr_frames == TLB_BATCH_FRAMES)) {
 			tlb_batch_flush(b);
 			tlb_batch_pages(b, va, n);
 		}
-		gate_clear(b, t, &slots[i]);
+		gate_clear(b, t, &pt_slots(t)[i]);
 		cleared++;
 		if (!pt_live(t))
 			break;
@@ -385,6 +385,7 @@ void pt_init(paddr_t root)
 	spin_init(&top->table.lock, RANK_TABLE);
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		pt_live(top) += pt_slots(top)[i] != 0;
+	top->table.groups = ~0;
 	if (!pt_make(NULL, KVA_BASE))
 		panic("no memory for the first kernel tables");
 	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)

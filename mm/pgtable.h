@@ -68,17 +68,29 @@ static inline void pt_unlock(struct frame *t)
 	spin_unlock(&t->table.lock);
 }
 
-/* Index of the first entry of SLOTS from I on that is not empty; END if there is none below it. */
-static inline unsigned pt_skip_empty(const pte_t *slots, unsigned i, unsigned end)
+#define PT_GROUP_SHIFT 5
+
+/* Index of the first entry of T from I on that is not empty; END if there is none below it. */
+static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned end)
 {
+	const pte_t *slots = pt_slots(t);
+
 	if (i < end && slots[i])
 		return i;
-	while (i + 8 <= end && !(slots[i] | slots[i + 1] | slots[i + 2] | slots[i + 3] | slots[i + 4] | slots[i + 5] |
-				 slots[i + 6] | slots[i + 7]))
-		i += 8;
-	while (i < end && !slots[i])
-		i++;
-	return i;
+	while (i < end) {
+		unsigned groups = t->table.groups >> (i >> PT_GROUP_SHIFT);
+
+		if (!groups)
+			return end;
+		if (!(groups & 1)) {
+			i = ((i >> PT_GROUP_SHIFT) + __builtin_ctz(groups)) << PT_GROUP_SHIFT;
+			continue;
+		}
+		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop; i++)
+			if (slots[i])
+				return i;
+	}
+	return end;
 }
 
 /* The gate. Stores NEW in SLOT of TABLE (locked), which maps VA. If the old entry was present and

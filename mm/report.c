@@ -15,7 +15,7 @@ void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg
 		return;
 	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
 	unsigned left = pt_live(t);
-	for (unsigned i = 0; left && (i = pt_skip_empty(pt_slots(t), i, n)) < n; i++, left--)
+	for (unsigned i = 0; left && (i = pt_next_live(t, i, n)) < n; i++, left--)
 		report_each_table(pt_child(READ_ONCE(pt_slots(t)[i])), visit, arg);
 }
 

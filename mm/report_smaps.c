@@ -13,7 +13,7 @@
 static void count_table(struct frame *t, void *mappers)
 {
 	if (t->level == 1)
-		for (unsigned i = 0; (i = pt_skip_empty(pt_slots(t), i, PT_ENTRIES)) < PT_ENTRIES; i++)
+		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)
 			((u16 *)mappers)[frame_number(pt_child(pt_slots(t)[i]))]++;
 }
 

@@ -24,7 +24,7 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	unsigned left = pt_live(t);
 
 	for (unsigned i = 0; left; i++, left--) {
-		i = pt_skip_empty(from, i, PT_ENTRIES);
+		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = from[i];
 
 		if (pte_writable(e) && pte_class(e) == protect) {
@@ -37,6 +37,7 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	}
 	for (unsigned c = 0; c < NR_PTE_CLASSES; c++)
 		copy->table.count[c] = t->table.count[c];
+	copy->table.groups = t->table.groups;
 }
 
 static void drop_table(struct tlb_batch *b, struct frame *t);
@@ -48,7 +49,7 @@ static void empty_table(struct tlb_batch *b, struct frame *t)
 
 	count_add(pt_clear, left);
 	for (unsigned i = 0; left; i++, left--) {
-		i = pt_skip_empty(pt_slots(t), i, PT_ENTRIES);
+		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = pt_slots(t)[i];
 
 		pt_slots(t)[i] = 0;
@@ -246,7 +247,7 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 
 	spin_lock_kind(&from->table.lock, from->level < PT_LEVELS);
 	for (unsigned i = 0; left && !err; i++, left--) {
-		i = pt_skip_empty(pt_slots(from), i, n);
+		i = pt_next_live(from, i, n);
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
 		vaddr_t va = from->table.base + i * pt_span(from->level);
 
@@ -284,7 +285,7 @@ void share_drop_all(struct tlb_batch *b, struct space *s)
 	unsigned left = pt_live(s->root);
 
 	for (unsigned i = 0; left; i++, left--) {
-		i = pt_skip_empty(pt_slots(s->root), i, USER_ROOT_ENTRIES);
+		i = pt_next_live(s->root, i, USER_ROOT_ENTRIES);
 		pte_t e = pt_slots(s->root)[i];
 
 		gate(b, s->root, &pt_slots(s->root)[i], 0, 0, 0);

@@ -97,6 +97,10 @@ static void free_list_cut(void)
 
 static void plant_and_check(void *fault)
 {
+	for (u32 cpu = 2; cpu--;) {		/* the TLB model shall not speak first */
+		fake_cpu_set(cpu);
+		tlb_switch_space(NULL);
+	}
 	((void (*)(void))fault)();
 	kit_check(s);
 }

