@@ -36,15 +36,11 @@ struct arg_page {
 };
 _Static_assert(sizeof(struct arg_page) == PAGE_SIZE, "a page");
 
-/* The last page of B, with room for something. NULL: no memory. */
-static struct arg_page *room(struct arg_buffer *b)
+static __noinline struct arg_page *new_page(struct arg_buffer *b)
 {
-	struct arg_page *p = b->last;
-	struct frame *f;
+	struct frame *f = frame_alloc(FRAME_KERNEL);
+	struct arg_page *p;
 
-	if (p && p->used < sizeof(p->data))
-		return p;
-	f = frame_alloc(FRAME_KERNEL);
 	if (!f)
 		return NULL;
 	p = frame_ptr(f);
@@ -56,6 +52,14 @@ static struct arg_page *room(struct arg_buffer *b)
 		b->first = p;
 	b->last = p;
 	return p;
+}
+
+/* The last page of B, with room for something. NULL: no memory. */
+static inline struct arg_page *room(struct arg_buffer *b)
+{
+	struct arg_page *p = b->last;
+
+	return likely(p && p->used < sizeof(p->data)) ? p : new_page(b);
 }
 
 static int append(struct arg_buffer *b, const void *data, size_t n)
@@ -75,9 +79,17 @@ static int append(struct arg_buffer *b, const void *data, size_t n)
 	return 0;
 }
 
+/* Nothing but words goes into a buffer of words, so that one never lies across two pages. */
 static int append_word(struct arg_buffer *b, u64 word)
 {
-	return append(b, &word, sizeof(word));
+	struct arg_page *p = room(b);
+
+	if (!p)
+		return -ENOMEM;
+	*(u64 *)(p->data + p->used) = word;
+	p->used += sizeof(word);
+	b->size += sizeof(word);
+	return 0;
 }
 
 static int append_user_string(struct arg_buffer *b, vaddr_t from)
@@ -235,7 +247,7 @@ static int make_stack(struct space *s, vaddr_t sp, bool executable)
 	u64 gap = MIN(MAX(s->limit_stack, MMAP_GAP_MIN), USER_END / 6 * 5);
 	int err = (int)vm_map_stack(s, STACK_TOP, size);
 
-	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, PAGE_SIZE);
+	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, GiB(1));	/* so that the stack, written after every fork, has a directory of its own */
 	if (!err && executable)
 		err = (int)vm_protect(s, STACK_TOP - size, size, R_READ | R_WRITE | R_EXEC);
 	return err;

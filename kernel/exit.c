@@ -15,6 +15,7 @@
 #include "kernel/job.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
+#include "mm/report.h"
 #include "mm/check.h"
 
 void thread_release_user(struct thread *t)
@@ -44,27 +45,10 @@ void thread_release_vfork(struct thread *t)
 	spin_unlock(&process_lock);
 }
 
-/* Only the leaf tables that its regions reach are asked, each once: walking all tables would cost more than the
- * exit itself. */
+/* What it shares with relatives by table is not looked at: that would cost more than the exit itself. */
 void process_note_rss(struct process *p)
 {
-	struct space *s = p->space;
-	vaddr_t done = 0;		/* what lies below has been counted */
-	u64 pages = 0;
-
-	spin_lock(&s->lock);
-	for (struct region *r = region_at_or_above(s, 0); r; r = region_next(r)) {
-		struct pt_piece piece = PT_PIECE(s->root, MAX(r->start, done), r->end);
-
-		while (pt_next(&piece)) {
-			const u16 *count = piece.table->table.count;
-
-			pages += count[PTE_CLASS_ANON] + count[PTE_CLASS_FILE] + count[PTE_CLASS_SHMEM];
-			done = ALIGN_DOWN(piece.va, pt_span(2)) + pt_span(2);
-		}
-	}
-	spin_unlock(&s->lock);
-	p->max_rss_pages = MAX(p->max_rss_pages, pages);
+	p->max_rss_pages = MAX(p->max_rss_pages, space_own_pages(p->space));
 }
 
 void process_kill(struct process *p, int exit_code)

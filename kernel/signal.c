@@ -18,6 +18,7 @@
 
 static KMEM_CACHE(pending_cache, "pending_signal", struct pending_signal);
 static KMEM_CACHE(signal_cache, "signal_process", struct signal_process);
+static KMEM_CACHE(actions_cache, "signal_actions", struct signal_actions);
 
 struct signal_process *signal_process_create(void)
 {
@@ -40,9 +41,64 @@ struct signal_process *signal_process_copy(struct signal_process *from)
 	if (!s)
 		return NULL;
 	spin_lock(&from->lock);
-	memcpy(s->action, from->action, sizeof(s->action));
+	s->ignored = from->ignored;
+	s->caught = from->caught;
+	s->actions = from->actions;
+	if (s->actions)
+		__atomic_fetch_add(&s->actions->refs, 1, __ATOMIC_RELAXED);
 	spin_unlock(&from->lock);
 	return s;
+}
+
+static void drop_actions(struct signal_process *s)
+{
+	if (s->actions && !__atomic_sub_fetch(&s->actions->refs, 1, __ATOMIC_ACQ_REL))
+		kmem_cache_free(&actions_cache, s->actions);
+	s->actions = NULL;
+}
+
+struct sigaction_ signal_action(const struct signal_process *s, int signo)
+{
+	struct sigaction_ act = { 0 };
+
+	if (s->actions)
+		act = s->actions->of[signo - 1];
+	if (!(s->caught & SIGBIT(signo)))
+		act.handler = s->ignored & SIGBIT(signo) ? SIG_IGN : SIG_DFL;
+	return act;
+}
+
+/* Makes the table of actions S's own. */
+static bool own_actions(struct signal_process *s)
+{
+	struct signal_actions *own;
+
+	if (s->actions && __atomic_load_n(&s->actions->refs, __ATOMIC_ACQUIRE) == 1)
+		return true;
+	own = kmem_cache_alloc(&actions_cache);
+	if (!own)
+		return false;
+	if (s->actions)
+		memcpy(own->of, s->actions->of, sizeof(own->of));
+	own->refs = 1;
+	drop_actions(s);
+	s->actions = own;
+	return true;
+}
+
+bool signal_set_action(struct signal_process *s, int signo, const struct sigaction_ *act)
+{
+	struct sigaction_ was = signal_action(s, signo);
+	sigset_t_ bit = SIGBIT(signo);
+
+	if (act->handler > SIG_IGN || act->flags != was.flags || act->mask != was.mask || act->restorer != was.restorer) {
+		if (!own_actions(s))
+			return false;
+		s->actions->of[signo - 1] = *act;
+	}
+	s->ignored = (s->ignored & ~bit) | (act->handler == SIG_IGN ? bit : 0);
+	s->caught = (s->caught & ~bit) | (act->handler > SIG_IGN ? bit : 0);
+	return true;
 }
 
 void signal_process_put(struct signal_process *s)
@@ -51,6 +107,7 @@ void signal_process_put(struct signal_process *s)
 		return;
 	itimer_destroy(s);
 	signal_discard(s, &s->pending, ~0UL);
+	drop_actions(s);
 	kmem_cache_free(&signal_cache, s);
 }
 
@@ -79,10 +136,8 @@ void signal_exec(struct process *p)
 
 	itimer_exec(s);
 	spin_lock(&s->lock);
-	for (int i = 0; i < NSIG; i++) {
-		u64 kept = s->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
-		s->action[i] = (struct sigaction_){ .handler = kept };
-	}
+	s->caught = 0;
+	drop_actions(s);
 	spin_unlock(&s->lock);
 	current->sig.alt_sp = current->sig.alt_size = 0;
 	current->sig.alt_flags = 2;
@@ -107,20 +162,19 @@ void signal_discard(struct signal_process *s, struct pending *p, sigset_t_ set)
 /* Would SIGNO do nothing to T's process if it came now? Under the signal lock. */
 static bool is_ignored(const struct thread *t, int signo)
 {
-	u64 handler = t->process->sig->action[signo - 1].handler;
+	const struct signal_process *s = t->process->sig;
 
-	if ((t->sig.blocked | t->sig.real_blocked) & SIGBIT(signo))
+	if ((t->sig.blocked | t->sig.real_blocked | s->caught) & SIGBIT(signo))
 		return false;
-	if (handler == SIG_DFL)
-		return t->process == init_process || SIGBIT(signo) & SIG_DEFAULT_IGNORED;
-	return handler == SIG_IGN;
+	return t->process == init_process || SIGBIT(signo) & (s->ignored | SIG_DEFAULT_IGNORED);
 }
 
 /* Is it the end of the process, certainly? Then nothing else that is pending matters. Under the signal lock. */
 static bool is_fatal(const struct thread *t, int signo)
 {
-	return t->process->sig->action[signo - 1].handler == SIG_DFL &&
-	       !(SIGBIT(signo) & (SIG_DEFAULT_IGNORED | SIG_STOPS | t->sig.real_blocked));
+	const struct signal_process *s = t->process->sig;
+
+	return !(SIGBIT(signo) & (s->caught | s->ignored | SIG_DEFAULT_IGNORED | SIG_STOPS | t->sig.real_blocked));
 }
 
 /* Would T act on SIGNO soon? */
@@ -259,7 +313,7 @@ static void notify_parent(struct process *p, int code, int status)
 	if (!parent || !parent->sig)
 		return;
 	waitq_wake_all(&parent->child_wait);
-	if (!(parent->sig->action[SIGCHLD - 1].flags & SA_NOCLDSTOP))
+	if (!(signal_action(parent->sig, SIGCHLD).flags & SA_NOCLDSTOP))
 		send(parent, NULL, SIGCHLD, &info);
 }
 
@@ -317,8 +371,10 @@ static void force(int signo, int code, u64 addr, bool no_handler)
 	struct signal_process *s = t->process->sig;
 
 	spin_lock(&s->lock);
-	if (no_handler || t->sig.blocked & SIGBIT(signo) || s->action[signo - 1].handler == SIG_IGN)
-		s->action[signo - 1].handler = SIG_DFL;
+	if (no_handler || (t->sig.blocked | s->ignored) & SIGBIT(signo)) {
+		s->ignored &= ~SIGBIT(signo);
+		s->caught &= ~SIGBIT(signo);
+	}
 	t->sig.fault = (struct siginfo){ .signo = signo, .code = code, .fault = { .addr = addr } };
 	spin_unlock(&s->lock);
 	signal_update(t);
@@ -345,14 +401,12 @@ void signal_bad_frame(int signo)
 
 bool signal_is_ignored(int signo)
 {
-	return current->sig.blocked & SIGBIT(signo) || current_process->sig->action[signo - 1].handler == SIG_IGN;
+	return (current->sig.blocked | current_process->sig->ignored) & SIGBIT(signo);
 }
 
 bool signal_reaps_children(const struct process *p)
 {
-	const struct sigaction_ *a = &p->sig->action[SIGCHLD - 1];
-
-	return a->handler == SIG_IGN || a->flags & SA_NOCLDWAIT;
+	return p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
 }
 
 void signal_set_mask(sigset_t_ set)

@@ -73,12 +73,17 @@ struct signal_thread {
 struct cpu_itimer { u64 expires, interval; };
 LIST_HEAD(posix_timer_list, posix_timer);
 
+/* Flags, masks and functions of a process's actions; shared after a fork until one of them changes any. */
+struct signal_actions { u32 refs; struct sigaction_ of[NSIG]; };
+
 struct signal_process {
 	u32 refs;
 	u32 nr_queued;			/* pending_signals of this process, limited by RLIMIT_SIGPENDING */
 	struct spinlock lock;
 	bool stop_dequeued;		/* a stop signal was taken and no SIGCONT has come since */
-	struct sigaction_ action[NSIG];
+	/* Which handler: SIG_IGN, a function, else SIG_DFL. An action's flags count in any case. */
+	sigset_t_ ignored, caught;
+	struct signal_actions *actions;	/* NULL: all zero */
 	struct pending pending;		/* for the whole process */
 	struct cpu_itimer cpu_itimer[2];
 	struct timer cpu_timer;		/* when to look at these */
@@ -131,6 +136,9 @@ int signal_get_set(vaddr_t va, u64 size, sigset_t_ *set);
 
 /* Between the files kernel/signal*.c, sys_signal.c, sys_itimer.c: */
 /* Takes the first pending signal within SET off its queue; its number, or 0. Under p->sig->lock. */
+/* The action of SIGNO, and its change (false: no memory). Under s->lock. */
+struct sigaction_ signal_action(const struct signal_process *s, int signo);
+bool signal_set_action(struct signal_process *s, int signo, const struct sigaction_ *act);
 int signal_dequeue(struct thread *t, sigset_t_ set, struct siginfo *info);
 void signal_discard(struct signal_process *s, struct pending *p, sigset_t_ set);	/* under s->lock */
 void signal_recalculate(void);		/* sig.work and WORK_SIGNAL of the running thread, exactly */

@@ -115,9 +115,9 @@ static int take(struct siginfo *info, struct sigaction_ *act, bool *forced)
 		signo = signal_dequeue(t, ~t->sig.blocked, info);
 	}
 	if (signo) {
-		*act = s->action[signo - 1];
-		if (act->handler > SIG_IGN && act->flags & SA_RESETHAND)
-			s->action[signo - 1].handler = SIG_DFL;
+		*act = signal_action(s, signo);
+		if (act->flags & SA_RESETHAND)
+			s->caught &= ~SIGBIT(signo);
 	}
 	spin_unlock(&s->lock);
 	if (signo == SIGALRM || (signo && info->code == SI_TIMER))

@@ -12,6 +12,7 @@
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 #include "kernel/version.h"
+#include "mm/report.h"
 #include "mm/frame.h"
 #include "mm/pcache.h"
 
@@ -177,11 +178,13 @@ enum { RUSAGE_CHILDREN = -1, RUSAGE_SELF, RUSAGE_THREAD };
 long sys_getrusage(u64 who, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {
 	struct process *p = current_process;
+	struct space_usage now;
 	struct rusage_times u;
 
 	if ((int)who < RUSAGE_CHILDREN || (int)who > RUSAGE_THREAD)
 		return -EINVAL;
-	process_note_rss(p);
+	space_usage(p->space, &now);
+	p->max_rss_pages = MAX(p->max_rss_pages, now.anon + now.file + now.shmem);
 	spin_lock(&process_lock);
 	process_usage(p, (int)who == RUSAGE_CHILDREN ? USAGE_CHILDREN : USAGE_SELF, &u);
 	spin_unlock(&process_lock);

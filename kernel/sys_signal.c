@@ -16,6 +16,7 @@ long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, u64 a4 __unused, u6
 	struct signal_process *s = p->sig;
 	struct sigaction_ act, was;
 	struct thread *t;
+	long err = 0;
 
 	if (size != sizeof(sigset_t_) || signo < 1 || signo > NSIG || (new && SIGBIT(signo) & SIG_UNMASKABLE))
 		return -EINVAL;
@@ -23,11 +24,12 @@ long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, u64 a4 __unused, u6
 		return -EFAULT;
 	spin_lock(&process_lock);
 	spin_lock(&s->lock);
-	was = s->action[signo - 1];
+	was = signal_action(s, (int)signo);
 	if (new) {
 		act.mask &= ~SIG_UNMASKABLE;
-		s->action[signo - 1] = act;
-		if (act.handler == SIG_IGN || (act.handler == SIG_DFL && SIGBIT(signo) & SIG_DEFAULT_IGNORED)) {
+		if (!signal_set_action(s, (int)signo, &act))
+			err = -ENOMEM;
+		else if (act.handler == SIG_IGN || (act.handler == SIG_DFL && SIGBIT(signo) & SIG_DEFAULT_IGNORED)) {
 			signal_discard(s, &s->pending, SIGBIT(signo));
 			TAILQ_FOREACH(t, &p->threads, sibling)
 				signal_discard(s, &t->sig.pending, SIGBIT(signo));
@@ -35,7 +37,7 @@ long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, u64 a4 __unused, u6
 	}
 	spin_unlock(&s->lock);
 	spin_unlock(&process_lock);
-	return old ? user_put(old, &was) : 0;
+	return !err && old ? user_put(old, &was) : err;
 }
 
 long sys_rt_sigprocmask(u64 how, u64 new, u64 old, u64 size, u64 a4 __unused, u64 a5 __unused)

@@ -81,3 +81,10 @@ static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit
 	while (unlikely(!__atomic_compare_exchange_n(slot, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)))
 		new = pte_apply(edit, *old);
 }
+
+/* The gate where an entry of a shared table loses its write bit. No flush: no path to it has one. */
+static __always_inline pte_t gate_protect(pte_t *slot)
+{
+	pte_clear_write(slot);
+	return READ_ONCE(*slot);
+}

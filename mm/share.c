@@ -15,14 +15,29 @@
 #include "kernel/base/tunables.h"
 #include "mm/gate.h"
 
+/* The same for a table all of whose entries are tables, or anonymous pages: nothing to ask of any of them. */
+static void copy_full(pte_t *from, pte_t *to)
+{
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		pte_t e = gate_protect(&from[i]);
+
+		to[i] = e;
+		frame_get(pt_child(e));
+	}
+	count_add(pt_change, PT_ENTRIES);
+}
+
 /* Gives COPY, linked nowhere, the entries of T, which is locked and used by others too. Nobody may write to what
  * both map, so T's entries lose the write bit; no flush: no path to T had it. */
 static void copy_entries(struct frame *t, struct frame *copy)
 {
 	pte_t *from = pt_slots(t), *to = pt_slots(copy);
 	enum pte_class protect = t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON;
-	unsigned left = pt_live(t);
+	unsigned left = t->table.count[protect] == PT_ENTRIES ? 0 : pt_live(t);
 
+	if (!left)
+		copy_full(from, to);
 	for (unsigned i = 0; left; i++, left--) {
 		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = from[i];

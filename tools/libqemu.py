@@ -232,6 +232,8 @@ class Machine:
                             self.heard.set()
                     else:
                         self._error(data, deadline)
+                        if b"KVM internal error" in data:       # QEMU stays, stopped
+                            raise Cannot("KVM cannot run this guest here")
         except TimeOut:
             self.stop()
             self._drain(output_fd, output, console_fd, console)

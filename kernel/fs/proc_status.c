@@ -95,16 +95,6 @@ static u64 facts_exec(const struct space_facts *f)
 	return MIN(own, f->u.exec);
 }
 
-static sigset_t_ actions_with(const struct signal_process *s, bool ignored)
-{
-	sigset_t_ set = 0;
-
-	for (int i = 1; i <= NSIG; i++)
-		if (ignored ? s->action[i - 1].handler == SIG_IGN : s->action[i - 1].handler > SIG_IGN)
-			set |= SIGBIT(i);
-	return set;
-}
-
 static void memory_lines(struct text *t, const struct process *p, const struct space_facts *f)
 {
 	u64 rss = facts_rss(f), exec = facts_exec(f);
@@ -129,7 +119,7 @@ static void signal_lines(struct text *t, const struct process *p, const struct t
 	spin_lock(&s->lock);
 	text_printf(t, "SigQ:\t%u/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", s->nr_queued,
 		    p->limits[LIMIT_SIGPENDING].cur, thread->sig.pending.set, s->pending.set, thread->sig.blocked);
-	text_printf(t, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", actions_with(s, true), actions_with(s, false));
+	text_printf(t, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", s->ignored, s->caught);
 	spin_unlock(&s->lock);
 }
 
@@ -220,8 +210,8 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 		    f.code_end, f.stack_start);
 	/* signal blocked sigignore sigcatch wchan nswap cnswap exit_signal processor rt_priority policy */
 	text_printf(t, "%lu %lu %lu %lu 0 0 0 %d %u 0 0 ", thread ? thread->sig.pending.set : 0,
-		    thread ? thread->sig.blocked : 0, p->sig ? actions_with(p->sig, true) : 0,
-		    p->sig ? actions_with(p->sig, false) : 0, p->exit_signal, thread ? thread->cpu : 0);
+		    thread ? thread->sig.blocked : 0, p->sig ? p->sig->ignored : 0,
+		    p->sig ? p->sig->caught : 0, p->exit_signal, thread ? thread->cpu : 0);
 	/* delayacct guest cguest start_data end_data start_brk arg_start arg_end env_start env_end exit_code */
 	text_printf(t, "0 0 0 %lu %lu %lu %lu %lu %lu %lu %d\n", f.data_start, f.data_end, f.brk_start, f.arg_start,
 		    f.arg_end, f.env_start, f.env_end, p->exit_code);
