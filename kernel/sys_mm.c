@@ -69,6 +69,8 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 			return err;
 	} else {
 		a.flags |= R_MAY_WRITE;
+	}
+	if (!a.cache) {		/* anonymous, or /dev/zero */
 		a.pgoff = 0;
 		if (shared && !(a.cache = shm_create(ALIGN_UP(length, PAGE_SIZE))))
 			return -ENOMEM;
