@@ -25,6 +25,7 @@
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/vm.h"
 
@@ -182,7 +183,7 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
-	while (unlikely((result = try(&f)) == FAULT_AGAIN))
+	while (unlikely((result = try(&f)) >= FAULT_OOM) && (result == FAULT_AGAIN || reclaim_all()))
 		count(fault_retry);
 	if (likely(result == FAULT_OK))
 		count(pgfault);

@@ -40,6 +40,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	count(pt_alloc);
 	t->level = level;
 	t->dead = false;
+	t->listed = 0;
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
 	t->table.groups = 0;
