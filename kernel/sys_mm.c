@@ -14,12 +14,10 @@
 
 /* A call that failed for want of memory, once more after memory has been given up elsewhere. */
 #define WITH_RECLAIM(call) ({ \
-	long r_; \
-	u64 failed_; \
-	do { \
-		failed_ = this_cpu(cpu_counters[C_alloc_failed]); \
+	u64 failed_ = this_cpu(cpu_counters[C_alloc_failed]); \
+	long r_ = (call); \
+	if (unlikely(r_ < 0 && this_cpu(cpu_counters[C_alloc_failed]) != failed_) && reclaim_all()) \
 		r_ = (call); \
-	} while (unlikely(this_cpu(cpu_counters[C_alloc_failed]) != failed_) && r_ < 0 && reclaim_all()); \
 	r_; \
 })
 

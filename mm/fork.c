@@ -116,10 +116,7 @@ static struct space *fork_once(struct space *parent)
 
 struct space *space_fork(struct space *parent)
 {
-	struct space *child;
+	struct space *child = fork_once(parent);
 
-	do
-		child = fork_once(parent);
-	while (!child && reclaim_all());
-	return child;
+	return child || !reclaim_all() ? child : fork_once(parent);
 }
