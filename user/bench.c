@@ -15,13 +15,15 @@
 #define REGION_PAGES (REGION / PAGE)
 #define SKIP	     UINT64_MAX
 
-enum { TOUCH = 1, WHOLE, NEIGHBOUR };
+enum { TOUCH = 1, WHOLE, NEIGHBOUR, ALONE, NONE, SHARED_OVER_NONE };
 
 static char *self_path;
-static char *gib; /* 1 GiB of written memory, kept over the rows that need it */
 static volatile uint64_t sink;
 
-/* One row: round() does the operation `per` times and returns its ticks, or SKIP. */
+/*
+ * One row: round() does the operation `per` times and returns its ticks, or SKIP. Where per
+ * is 0, round() counts something else than ticks, and once will do.
+ */
 struct section {
 	const char *name;
 	uint64_t (*round)(const struct section *s);
@@ -85,6 +87,8 @@ static void reap(const char *name, pid_t pid)
 	if (waitpid(pid, &status, 0) != pid || status)
 		die(0, "%s: a child failed", name);
 }
+
+#include "user/bench_fork.h"
 
 static inline long null_call(void)
 {
@@ -279,78 +283,6 @@ static uint64_t map_unmap(const struct section *s)
 	return ticks;
 }
 
-/* fork of a child that exits at once; for WHOLE the time until it has been waited for. */
-static uint64_t time_fork(const struct section *s)
-{
-	uint64_t start, ticks;
-	pid_t pid;
-
-	if (s->memory == GIB && !gib) {
-		gib = map_anon(GIB, 2 * MIB);
-		write_pages(gib, GIB, 1);
-	}
-	start = cycles();
-	pid = checked_fork();
-	if (pid == 0)
-		_exit(gib && peek(gib + GIB - PAGE) != 1);
-	ticks = cycles() - start;
-	reap(s->name, pid);
-	return s->arg == WHOLE ? cycles() - start : ticks;
-}
-
-static uint64_t timed_write(char *at)
-{
-	uint64_t start = cycles();
-
-	poke(at, 2);
-	return cycles() - start;
-}
-
-/* The parent's first two writes into 64 MiB while a child with the same memory lives. */
-static uint64_t write_after_fork(const struct section *s)
-{
-	const size_t bytes = 64 * MIB;
-	char *at = map_anon(bytes, 2 * MIB), *spot = at + bytes / 2 + 5 * PAGE, byte = 0;
-	uint64_t first, next, before;
-	int up[2], down[2];
-	pid_t pid;
-
-	write_pages(at, bytes, 1);
-	if (pipe(up) || pipe(down))
-		die(errno, "pipe");
-	pid = checked_fork();
-	if (pid == 0) {
-		if (write(up[1], &byte, 1) != 1 || read(down[0], &byte, 1) != 1)
-			_exit(1);
-		_exit(peek(spot) != 1 || peek(spot + PAGE) != 1);
-	}
-	if (read(up[0], &byte, 1) != 1)
-		die(0, "%s: no word from the child", s->name);
-	before = faults();
-	first = timed_write(spot);
-	next = timed_write(spot + PAGE);
-	expect_faults(s->name, before, 2);
-	if (write(down[1], &byte, 1) != 1)
-		die(errno, "pipe");
-	reap(s->name, pid);
-	close(up[0]), close(up[1]), close(down[0]), close(down[1]);
-	munmap(at, bytes);
-	return s->arg == NEIGHBOUR ? next : first;
-}
-
-static uint64_t fork_exec_exit_wait(const struct section *s)
-{
-	uint64_t start = cycles();
-	pid_t pid = checked_fork();
-
-	if (pid == 0) {
-		execl(self_path, self_path, "--leaf", (char *)NULL);
-		_exit(127);
-	}
-	reap(s->name, pid);
-	return cycles() - start;
-}
-
 /* Sweep addresses: write the first `arg` pages of 2 MiB, drop 2 MiB, go on. */
 static uint64_t touch_and_drop(const struct section *s)
 {
@@ -371,6 +303,22 @@ static uint64_t touch_and_drop(const struct section *s)
 	return ticks;
 }
 
+/* Sweep `arg` bytes of addresses, write a page of each 2 MiB, drop them: kB of tables left. */
+static uint64_t sweep_leaves(const struct section *s)
+{
+	char *at = map_anon(s->arg, 2 * MIB);
+	uint64_t before = status_kb("VmPTE"), after;
+
+	for (char *p = at; p < at + s->arg; p += 2 * MIB) {
+		poke(p, 1);
+		madvise(p, 2 * MIB, MADV_DONTNEED);
+	}
+	after = status_kb("VmPTE");
+	check(!peek(at), "%s: a dropped page is not zero", s->name);
+	munmap(at, s->arg);
+	return net(after, before);
+}
+
 static const struct section sections[] = {
 	{ "null_syscall", null_syscall, NULL_CALLS, 0, 0 },
 	{ "anon_write_fault", anon_write_fault, REGION_PAGES, REGION, 0 },
@@ -385,12 +333,25 @@ static const struct section sections[] = {
 	{ "mmap_touch_munmap_128k", map_unmap, MAPS, MIB, TOUCH },
 	{ "fork_0", time_fork, 1, 0, 0 },
 	{ "fork_1g", time_fork, 1, GIB, 0 },
+	{ "fork_8g", time_fork, 1, 8 * GIB, 0 },
+	{ "fork_exit_wait_8g", time_fork, 1, 8 * GIB, WHOLE },
 	{ "fork_exit_wait_1g", time_fork, 1, GIB, WHOLE },
+	{ "first_write_after_fork_1g", write_after_fork, 1, GIB, 0 },
+	{ "neighbour_write_after_fork_1g", write_after_fork, 1, GIB, NEIGHBOUR },
+	{ "write_alone_after_fork_1g", write_after_fork, 1, GIB, ALONE },
+	{ "fork_none_1g", time_fork_none, 1, GIB, 0 },
 	{ "first_write_after_fork", write_after_fork, 1, 64 * MIB, 0 },
 	{ "neighbour_write_after_fork", write_after_fork, 1, 64 * MIB, NEIGHBOUR },
+	{ "write_alone_after_fork", write_after_fork, 1, 64 * MIB, ALONE },
+	{ "child_writes_all", child_writes_all, COPIED_PAGES, 2 * COPIED, 0 },
+	{ "child_writes_all_none", child_writes_all, COPIED_PAGES, 2 * COPIED, NONE },
+	{ "child_writes_all_percent", child_writes_all, 10, 2 * COPIED, SHARED_OVER_NONE },
+	{ "child_reads_all_copies", child_reads_all_copies, 0, COPIED, 0 },
 	{ "fork_exec_exit_wait", fork_exec_exit_wait, 1, MIB, 0 },
 	{ "touch_2m_dontneed_page", touch_and_drop, 32 * 512, 4 * MIB, 512 },
 	{ "touch_1_dontneed_2m", touch_and_drop, 512, 4 * MIB, 1 },
+	{ "tables_left_50g_kb", sweep_leaves, 0, 0, 50 * GIB },
+	{ "tables_left_1t_kb", sweep_leaves, 0, 0, 1024 * GIB },
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
@@ -406,17 +367,15 @@ static void usage(FILE *to)
 
 static void run_section(const struct section *s, uint64_t rounds)
 {
-	uint64_t free_kb = proc_number("/proc/meminfo", "MemAvailable",
-				       proc_number("/proc/meminfo", "MemFree", 0));
-	uint64_t needed_kb = s->memory / KIB, best = SKIP;
+	uint64_t needed_kb = s->memory / KIB, best = SKIP, free_kb;
 
-	if (gib && s->memory < GIB) {
-		munmap(gib, GIB);
-		gib = NULL;
-	}
+	if (large_bytes != s->memory)
+		keep_large(0);
+	free_kb = proc_number("/proc/meminfo", "MemAvailable",
+			      proc_number("/proc/meminfo", "MemFree", 0));
 	/* an eighth more than it asks for: for tables, and for the rest of the machine */
-	if (gib || free_kb >= needed_kb + needed_kb / 8)
-		for (uint64_t r = 0; r < rounds; r++) {
+	if (large_bytes == s->memory || free_kb >= needed_kb + needed_kb / 8)
+		for (uint64_t r = 0; r < (s->per ? rounds : 1); r++) {
 			uint64_t ticks = s->round(s);
 
 			best = ticks < best ? ticks : best;
@@ -425,7 +384,7 @@ static void run_section(const struct section *s, uint64_t rounds)
 		}
 	if (best == SKIP)
 		row_ratio(s->name, 0, 0);
-	else if (s->per == 1)
+	else if (s->per <= 1)
 		row(s->name, best);
 	else
 		row_ratio(s->name, best, s->per);

@@ -35,12 +35,6 @@ static char *const environment[] = {
 /* For these names busybox's shell has its own; ours must win, as everywhere in /bin. */
 #define OUR_NAMES "sysctl() { /bin/sysctl \"$@\"; }; help() { /bin/help; }; "
 
-/* Tunables worth a word in the banner: the first always, the others when not "0". */
-static const char *const shown[] = { "fork_share", "pt_reclaim", "fault_around_bytes",
-				     "read_then_write", NULL };
-static const char *const shown_if_set[] = { "anon_prefault_order", "debug_check", "fail_alloc",
-					    "strace", NULL };
-
 /* Make fd refer to path. Returns whether it does. */
 static bool put_on(int fd, const char *path, int flags)
 {
@@ -119,20 +113,24 @@ static void run_interactive(void)
 	execve(SHELL, argv, environment);
 }
 
-static void show_tunables(const char *const *names, bool always)
+/* All tunables as they are in force, in lines of at most 79 characters. */
+static void show_tunables(void)
 {
-	for (; *names; names++) {
-		char path[96], *text;
+	char *text = read_text("/proc/tunables"), name[64], value[64];
+	size_t column = 80;
 
-		snprintf(path, sizeof(path), "/proc/sys/vm/%s", *names);
-		text = read_text(path);
-		if (!text)
+	for (char *line = text; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		size_t need;
+
+		if (sscanf(line, "%63s %63s", name, value) != 2)
 			continue;
-		text[strcspn(text, "\n")] = 0;
-		if (always || strcmp(text, "0"))
-			printf("  %s=%s", *names, text);
-		free(text);
+		need = 2 + strlen(name) + strlen(value);
+		if (column + need > 79)
+			column = (size_t)printf("\n ") - 1;
+		column += need;
+		printf(" %s=%s", name, value);
 	}
+	free(text);
 }
 
 static void greet(void)
@@ -146,12 +144,11 @@ static void greet(void)
 	free(version);
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	printf("  %llu KiB of memory, %llu KiB free, %d CPU%s\n",
+	printf("  %llu KiB of memory, %llu KiB free, %d CPU%s",
 	       (unsigned long long)proc_number("/proc/meminfo", "MemTotal", 0),
 	       (unsigned long long)proc_number("/proc/meminfo", "MemFree", 0), CPU_COUNT(&cpus),
 	       CPU_COUNT(&cpus) == 1 ? "" : "s");
-	show_tunables(shown, true);
-	show_tunables(shown_if_set, false);
+	show_tunables();
 	printf("\n\nType `help` for the workloads and tools, `exit` to leave.\n\n");
 	fflush(stdout);
 }
