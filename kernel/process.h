@@ -42,6 +42,7 @@ struct thread {
 	struct space *space;		/* == process->space; NULL for kernel threads */
 	LIST_ENTRY(thread) by_tid;	/* process_lock */
 	/* sleeping: sleep_lock (RANK_SCHED) guards state, woken, poked, how */
+	bool on_cpu;			/* a CPU is on its stack, or leaving it: only that CPU may queue and run it */
 	struct spinlock sleep_lock;
 	bool woken;			/* one of its waiters was, or its time is over */
 	bool poked;			/* a signal came while it was about to sleep */
@@ -51,7 +52,8 @@ struct thread {
 	u32 cpu;
 	u64 affinity;			/* bit per CPU */
 	u64 slice_end;
-	u64 run_start;			/* when it got the CPU */
+	u64 run_start;			/* when it got the CPU; 0: it has none */
+	u32 time_seq;			/* odd while run_start and user_ns change */
 	u64 user_ns, kernel_ns;		/* times used until then; see thread_times */
 	/* signals: kernel/signal.c */
 	struct signal_thread sig;

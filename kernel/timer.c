@@ -25,9 +25,9 @@ static DEFINE_PERCPU(struct timer_queue, timer_queue) = {
 	.lock = SPINLOCK(RANK_TIMER), .list = TAILQ_HEAD_INITIALIZER(timer_queue.list), .hardware = NEVER,
 };
 
-void timers_init_cpu(void)
+void timers_init_cpu(u32 cpu)
 {
-	TAILQ_INIT(&this_cpu_ptr(timer_queue)->list);
+	TAILQ_INIT(&cpu_ptr(timer_queue, cpu)->list);
 }
 
 void timer_need(u64 deadline)

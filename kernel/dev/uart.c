@@ -63,7 +63,7 @@ static bool wait_empty(struct uart *u)
 			u->stuck = true;
 			return false;
 		}
-		cpu_pause();
+		arch_spin_wait();
 	}
 	return true;
 }
