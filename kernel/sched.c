@@ -300,7 +300,7 @@ static void sleep_over(struct timer *timer)
 static bool sleep_broken(const struct thread *t, enum sleep_flag how)
 {
 	if (how == SLEEP_KILLABLE)
-		return READ_ONCE(t->exiting);
+		return READ_ONCE(t->exiting) && signal_is_pending(t);
 	return signal_is_pending(t);
 }
 

@@ -309,11 +309,15 @@ static void notify_parent(struct process *p, int code, int status)
 {
 	struct process *parent = p->parent;
 	struct siginfo info = { .code = code, .by = { .pid = p->pid, .status = status } };
+	u64 flags;
 
 	if (!parent || !parent->sig)
 		return;
 	waitq_wake_all(&parent->child_wait);
-	if (!(signal_action(parent->sig, SIGCHLD).flags & SA_NOCLDSTOP))
+	spin_lock(&parent->sig->lock);
+	flags = signal_action(parent->sig, SIGCHLD).flags;
+	spin_unlock(&parent->sig->lock);
+	if (!(flags & SA_NOCLDSTOP))
 		send(parent, NULL, SIGCHLD, &info);
 }
 
@@ -339,7 +343,12 @@ static bool deliverable(const struct thread *t)
 
 bool signal_is_pending(const struct thread *t)
 {
-	return t->sig.work || t->exiting;
+	if (!READ_ONCE(t->sig.work) && !READ_ONCE(t->exiting))
+		return false;
+	/* Who sent it from another CPU has set `work` alone; the call that now breaks off must meet it. */
+	if (t == current)
+		this_cpu(thread_work) |= WORK_SIGNAL;
+	return true;
 }
 
 void signal_update(struct thread *t)
@@ -358,8 +367,12 @@ void signal_recalculate(void)
 {
 	struct thread *t = current;
 
-	t->sig.work = t->exiting || t->process->stopped || deliverable(t);
-	if (t->sig.work)
+	/* Whoever sends sets first what is looked at here, then `work`: off before the look, none is lost. */
+	t->sig.work = false;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (t->exiting || t->process->stopped || deliverable(t))
+		WRITE_ONCE(t->sig.work, true);
+	if (READ_ONCE(t->sig.work))
 		this_cpu(thread_work) |= WORK_SIGNAL;
 	else
 		this_cpu(thread_work) &= ~WORK_SIGNAL;
@@ -406,7 +419,12 @@ bool signal_is_ignored(int signo)
 
 bool signal_reaps_children(const struct process *p)
 {
-	return p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
+	bool reaps;
+
+	spin_lock(&p->sig->lock);
+	reaps = p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
+	spin_unlock(&p->sig->lock);
+	return reaps;
 }
 
 void signal_set_mask(sigset_t_ set)

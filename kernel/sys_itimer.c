@@ -77,10 +77,15 @@ static void cpu_timer_arm(struct process *p)
 static void cpu_timer_fire(struct timer *t)
 {
 	struct signal_process *s = container_of(t, struct signal_process, cpu_timer);
-	struct process *p = s->cpu_timer_owner;
+	struct process *p;
 	u64 used;
 
 	spin_lock(&process_lock);
+	p = s->cpu_timer_owner;
+	if (!p) {			/* it has ended */
+		spin_unlock(&process_lock);
+		return;
+	}
 	used = process_cpu_ns(p);
 	for (int i = 0; i < 2; i++) {
 		struct cpu_itimer *c = &s->cpu_itimer[i];
@@ -133,10 +138,16 @@ static void itimer_set(int which, u64 value, u64 interval)
 	struct process *p = current_process;
 
 	if (which == ITIMER_REAL) {
+		spin_lock(&process_lock);
+		p->alarm_interval = 0;		/* so that alarm_fire does not start it again */
+		spin_unlock(&process_lock);
 		timer_cancel(&p->alarm);
-		p->alarm_interval = value ? interval : 0;
-		if (value)
-			timer_start(&p->alarm, deadline_in(value), alarm_fire);
+		if (!value)
+			return;
+		spin_lock(&process_lock);
+		p->alarm_interval = interval;
+		timer_start(&p->alarm, deadline_in(value), alarm_fire);
+		spin_unlock(&process_lock);
 		return;
 	}
 	spin_lock(&process_lock);
@@ -253,6 +264,7 @@ void itimer_dequeued(struct siginfo *info)
 	struct posix_timer *pt;
 
 	mutex_lock(&p->sig->timer_mutex);
+	spin_lock(&process_lock);	/* apart from who fires */
 	if (info->code != SI_TIMER) {
 		if (p->alarm_interval && !p->alarm.armed)
 			timer_start(&p->alarm, next_expiry(p->alarm.deadline, p->alarm_interval, now), alarm_fire);
@@ -263,6 +275,7 @@ void itimer_dequeued(struct siginfo *info)
 		if (pt->expires)
 			timer_start(&pt->timer, pt->expires, posix_timer_fire);
 	}
+	spin_unlock(&process_lock);
 	mutex_unlock(&p->sig->timer_mutex);
 }
 
@@ -278,6 +291,26 @@ void itimer_exec(struct signal_process *s)
 	mutex_lock(&s->timer_mutex);
 	while (!LIST_EMPTY(&s->timers))
 		delete_timer(LIST_FIRST(&s->timers));
+	mutex_unlock(&s->timer_mutex);
+}
+
+void itimer_exit(struct process *p)
+{
+	struct signal_process *s = p->sig;
+	struct posix_timer *pt, *next;
+
+	spin_lock(&process_lock);
+	p->alarm_interval = 0;
+	if (s->cpu_timer_owner == p)
+		s->cpu_timer_owner = NULL;
+	spin_unlock(&process_lock);
+	timer_cancel(&p->alarm);
+	if (LIST_EMPTY(&s->timers))
+		return;
+	mutex_lock(&s->timer_mutex);
+	LIST_FOREACH_SAFE(pt, &s->timers, link, next)
+		if (pt->process == p)
+			delete_timer(pt);
 	mutex_unlock(&s->timer_mutex);
 }
 

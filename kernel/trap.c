@@ -57,7 +57,7 @@ static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 	result = fault_handle(t->space, va, (unsigned)f->error | FAULT_USER);
 	if (result == FAULT_OK) {
 		f->rip = rip;
-		t->process->min_faults++;
+		t->min_faults++;
 	} else if (result == FAULT_OOM) {
 		out_of_memory();
 	}
@@ -75,7 +75,7 @@ static inline void page_fault(struct trapframe *f)
 	}
 	result = fault_handle(t->space, va, (unsigned)f->error);
 	if (likely(result == FAULT_OK))
-		t->process->min_faults++;
+		t->min_faults++;
 	else
 		user_fault_failed(result, va);
 }
