@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the start of the other CPUs: which ones, their memory, their numbers. Runs on the boot CPU alone,
+ * Owns: the start of the other CPUs: which ones, their memory, their numbers; and what is asked of all of
+ * them, the giving back of the free objects and stacks that each keeps. The start runs on the boot CPU alone,
  * once; a CPU gets the next number, and nr_cpus includes it when it is ready to run threads. What
  * cannot be started is said in one line each, and left alone.
  */
@@ -11,6 +12,8 @@
 #include "kernel/base/print.h"
 #include "kernel/thread.h"
 #include "mm/kmem.h"
+
+#define DRAIN_NS 100000000UL	/* most that a drain waits for CPUs that are long in the kernel */
 
 struct start {
 	u64 stack_top[NR_GUARDED_STACKS];
@@ -100,4 +103,36 @@ void cpus_start(void)
 		frame_add_range(low, low_end);	/* nobody can come late */
 	if (n)
 		printk(LOG_INFO, "%u of %u CPUs run", nr_cpus, n + 1);
+}
+
+static DEFINE_PERCPU(bool, drain_asked);	/* atomic */
+
+void cpus_drain_here(void)
+{
+	if (likely(!this_cpu(drain_asked)))
+		return;
+	kstack_drain();
+	kmem_drain();
+	__atomic_store_n(this_cpu_ptr(drain_asked), false, __ATOMIC_RELEASE);
+}
+
+void cpus_drain(void)
+{
+	u64 limit = clock_ns() + DRAIN_NS;
+	u32 me = this_cpu(cpu_number);
+
+	if (nr_cpus == 1)
+		return;
+	kstack_drain();
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
+		if (cpu == me)
+			continue;
+		__atomic_store_n(cpu_ptr(drain_asked, cpu), true, __ATOMIC_RELEASE);
+		ipi_resched(cpu);
+	}
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
+		while (cpu != me && __atomic_load_n(cpu_ptr(drain_asked, cpu), __ATOMIC_ACQUIRE) && clock_ns() < limit) {
+			arch_spin_wait();
+			cpu_irq_window();	/* another may ask the same of us */
+		}
 }

@@ -410,6 +410,7 @@ void sched_kicked(void)
 	struct runqueue *rq = this_cpu_ptr(runqueue);
 	struct thread *t = current;
 
+	cpus_drain_here();
 	if (rq->nr_ready && READ_ONCE(idle_cpus) && t != this_cpu_ptr(idle_thread))
 		share(rq);	/* it had to wait for its stack here */
 	if (t->sig.work)

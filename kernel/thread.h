@@ -19,6 +19,10 @@ u64 sched_idle_ns(u32 cpu);		/* since boot */
 
 /* kernel/cpus.c: starts the other CPUs; each ends in sched_start. */
 void cpus_start(void);
+/* Has every CPU give back the free objects and stacks it keeps, for exact counts of memory; and what a CPU
+ * does so from the interrupt that asks. No spin lock is held. */
+void cpus_drain(void);
+void cpus_drain_here(void);
 
 /* kernel/timer.c */
 void timer_need(u64 deadline);		/* an IRQ_TIMER on this CPU by DEADLINE at the latest */

@@ -16,6 +16,7 @@ static int show_vmstat(struct proc_file *pf __unused, struct text *t)
 {
 	struct memory_usage m;
 
+	cpus_drain();
 	memory_usage(&m);
 	text_printf(t, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_shmem %lu\n", m.free, m.anon,
 		    m.file + m.shmem, m.shmem);
@@ -34,6 +35,7 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 {
 	struct memory_usage m;
 
+	cpus_drain();
 	memory_usage(&m);
 	kb_line(t, "MemTotal:", m.total);
 	kb_line(t, "MemFree:", m.free);
