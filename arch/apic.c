@@ -165,7 +165,7 @@ void arch_interrupt(struct trapframe *f __unused, unsigned vector)
 	irq_ack();
 	if (line < NR_LINES && handlers[line].fn)
 		handlers[line].fn(handlers[line].arg);
-	else if (vector >= IRQ_IPI_RESCHED && vector <= IRQ_IPI_TLB)
+	else if (vector >= IRQ_IPI_RESCHED && vector <= IRQ_IPI_FREEZE)
 		arch_ipi(vector);
 	else
 		printk(LOG_WARN, "unexpected interrupt, vector %u", vector);

@@ -15,6 +15,8 @@
  * for another must call arch_spin_wait, and whoever asks may hold any locks: those who want
  * them answer while they spin. Requests of two CPUs to each other answer each other.
  *
+ * Freeze: a CPU answers it from the interrupt alone, so where it holds no lock, and the one who freezes holds
+ * none: nobody that it waits for can wait for it. Frozen CPUs answer shootdowns.
  * Resched: its arrival is all it says (kernel/trap.c). Stop, for panics, is an NMI: it arrives anywhere.
  */
 #include "arch/cpu.h"
@@ -33,6 +35,10 @@ struct request {
 
 static DEFINE_PERCPU(struct request, request);
 static DEFINE_PERCPU(u64, asked);	/* CPUs whose request waits for this one: atomic */
+
+static u32 freezer;	/* CPU number + 1 of who freezes the others: atomic */
+static u64 frozen;	/* CPUs that are: atomic */
+static bool thawed;	/* they may go on: atomic */
 
 u8 cpu_apic_id[MAX_CPUS];
 
@@ -82,10 +88,51 @@ void arch_tlb_shootdown(u64 mask, const vaddr_t *va, unsigned count)
 		arch_spin_wait();
 }
 
+static void freeze(void)
+{
+	u64 me = 1UL << this_cpu(cpu_number);
+
+	__atomic_fetch_or(&frozen, me, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&thawed, __ATOMIC_ACQUIRE))
+		arch_spin_wait();
+	__atomic_fetch_and(&frozen, ~me, __ATOMIC_SEQ_CST);
+}
+
 void arch_ipi(unsigned vector)
 {
 	if (vector == IRQ_IPI_TLB)
 		answer();
+	else if (vector == IRQ_IPI_FREEZE)
+		freeze();
+}
+
+void arch_freeze_others(void)
+{
+	u32 me = this_cpu(cpu_number), nobody = 0;
+	u64 others = ~0UL >> (64 - nr_cpus) & ~(1UL << me);
+
+	if (nr_cpus == 1)
+		return;
+	while (!__atomic_compare_exchange_n(&freezer, &nobody, me + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		nobody = 0;
+		cpu_irq_window();	/* to be frozen by who was first */
+		arch_spin_wait();
+	}
+	thawed = false;
+	for (u64 left = others; left; left &= left - 1)
+		apic_send(cpu_apic_id[__builtin_ctzl(left)], IRQ_IPI_FREEZE);
+	while (__atomic_load_n(&frozen, __ATOMIC_ACQUIRE) != others)
+		arch_spin_wait();
+}
+
+void arch_thaw_others(void)
+{
+	if (nr_cpus == 1)
+		return;
+	__atomic_store_n(&thawed, true, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&frozen, __ATOMIC_ACQUIRE))
+		arch_spin_wait();
+	__atomic_store_n(&freezer, 0, __ATOMIC_SEQ_CST);
 }
 
 void ipi_resched(u32 cpu)
