@@ -50,12 +50,13 @@ static int load_word(vaddr_t va, u64 *word)
 	return err;
 }
 
-static bool has_zero_byte(u64 w)
+/* The top bit of the lowest byte that is 0, and perhaps of bytes above it; 0 if there is none. */
+static u64 zero_bytes(u64 w)
 {
 	return (w - 0x0101010101010101UL) & ~w & 0x8080808080808080UL;
 }
 
-/* By aligned words, which cannot cross into a page that the string does not touch. */
+/* By words, which do not cross into a page that the string may not touch; by bytes at a page's end. */
 ssize_t user_copy_string(char *dst, vaddr_t src, size_t size)
 {
 	size_t n = 0;
@@ -66,15 +67,18 @@ ssize_t user_copy_string(char *dst, vaddr_t src, size_t size)
 		u64 word;
 		u8 c;
 
-		if (!(src & 7) && size - n >= 8) {
+		if ((src & ~PAGE_MASK) <= PAGE_SIZE - 8 && size - n >= 8) {
 			if (load_word(src, &word))
 				break;
-			if (!has_zero_byte(word)) {
-				__builtin_memcpy(dst + n, &word, 8);
-				n += 8;
-				src += 8;
-				continue;
+			u64 zero = zero_bytes(word);
+			__builtin_memcpy(dst + n, &word, 8);
+			if (zero) {
+				result = (ssize_t)(n + (unsigned)__builtin_ctzl(zero) / 8);
+				break;
 			}
+			n += 8;
+			src += 8;
+			continue;
 		}
 		if (n == size) {
 			result = -ENAMETOOLONG;

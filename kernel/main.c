@@ -10,6 +10,7 @@
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
+#include "kernel/base/lock.h"
 #include "kernel/base/tunables.h"
 #include "kernel/dev/tty.h"
 #include "kernel/dev/uart.h"
@@ -94,6 +95,11 @@ static void take_parameters(void)
 	}
 }
 
+static void follow_tunables(void)
+{
+	lock_debug = tune.debug_check != 0;
+}
+
 static void print_tunables(void)
 {
 	for (unsigned i = 0; i < tunable_count(); i++) {
@@ -151,6 +157,7 @@ void kernel_main(u32 magic, paddr_t info)
 	demand(apic_init());
 	clock_init();
 	print_memory();
+	tunable_changed = follow_tunables;
 	take_parameters();
 	print_tunables();
 	demand(mm_init(&boot_info, root));

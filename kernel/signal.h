@@ -69,7 +69,7 @@ struct signal_thread {
 	vaddr_t alt_sp; u64 alt_size; u32 alt_flags;
 };
 
-/* ITIMER_VIRTUAL and ITIMER_PROF, in ns of CPU time used; expires 0: off (process_lock). kernel/sys_itimer.c */
+/* ITIMER_VIRTUAL and ITIMER_PROF, in ns of CPU time used; expires 0: off (process_lock) */
 struct cpu_itimer { u64 expires, interval; };
 LIST_HEAD(posix_timer_list, posix_timer);
 
@@ -134,7 +134,7 @@ void signal_mask_leave(bool interrupted);
 /* For calls with (sigset_t *, size) arguments: *SET from user memory. 0, -EINVAL, -EFAULT. */
 int signal_get_set(vaddr_t va, u64 size, sigset_t_ *set);
 
-/* Between the files kernel/signal*.c, sys_signal.c, sys_itimer.c: */
+/* Between the files kernel/signal*.c, sys_signal.c, sys_*timer.c: */
 /* Takes the first pending signal within SET off its queue; its number, or 0. Under p->sig->lock. */
 /* The action of SIGNO, and its change (false: no memory). Under s->lock. */
 struct sigaction_ signal_action(const struct signal_process *s, int signo);
@@ -149,7 +149,7 @@ void signal_stop(struct process *p, int signo);
 void signal_bad_frame(int signo);
 /* Pushes the handler's frame. False: it cannot be written. kernel/signal_frame.c */
 bool signal_frame_push(struct trapframe *f, const struct siginfo *info, const struct sigaction_ *act, sigset_t_ mask);
-/* Timers: a signal that may be a timer's was dequeued; exec; the last put. No lock. kernel/sys_itimer.c */
+/* Timers: a signal that may be a timer's was dequeued; exec; the last put. No lock. kernel/sys_timer.c */
 void itimer_dequeued(struct siginfo *info);
 void itimer_exec(struct signal_process *s);
 /* P ends: what fires for it does so no more. */

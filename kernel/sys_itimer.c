@@ -1,57 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: timers that end in a signal: setitimer, alarm, timer_create and its family.
+ * Owns: setitimer, getitimer, alarm: a process's timers of real and of CPU time.
  *
- * A timer with an interval is set again when its signal is *dequeued*, so that one that nobody takes costs
- * nothing and its overruns are a division; when the signal was not queued (it is ignored, or one like it
- * is pending), it is set again at once, no sooner than MIN_INTERVAL. CPU-time timers are looked at when the
- * process can have used up what is left at the earliest. Locks: timer_mutex for whoever sets timers;
- * process_lock where they fire (from the timer interrupt, which finds this CPU with no lock held).
+ * ITIMER_REAL is set again when its SIGALRM is *dequeued* (itimer_dequeued in sys_timer.c), or at once, no
+ * sooner than MIN_INTERVAL, when that was not queued because it is ignored. CPU-time timers are looked at
+ * when the process can have used up what is left at the earliest. Locks: timer_mutex for whoever sets
+ * timers; process_lock where they fire (from the timer interrupt, which finds this CPU with no lock held).
  */
 #include "kernel/base/errno.h"
-#include "kernel/process.h"
+#include "kernel/itimer.h"
 #include "kernel/syscalls.h"
-#include "kernel/timespec.h"
-#include "mm/kmem.h"
-
-#define MIN_INTERVAL 1000000UL
-#define MAX_TIMERS 1024
 
 enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
-enum { CLOCK_REALTIME_ = 0, CLOCK_MONOTONIC_ = 1, CLOCK_BOOTTIME_ = 7 };
-enum { SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD = 2, SIGEV_THREAD_ID = 4 };
-#define TIMER_ABSTIME 1
-
 struct itimerval { struct timeval interval, value; };
-struct itimerspec { struct timespec interval, value; };
-struct sigevent { u64 value; s32 signo, notify, tid; u8 pad[44]; };
 
-struct posix_timer {
-	LIST_ENTRY(posix_timer) link;
-	struct timer timer;
-	struct process *process;
-	int id, clock, notify, signo;
-	pid_t tid;			/* SIGEV_THREAD_ID; 0: the process */
-	u64 value, expires, interval;	/* expires 0: off */
-	u32 overrun;			/* of the signal taken last */
-};
-
-/* The first time after NOW of a timer that was due at EXPIRES. */
-static u64 next_expiry(u64 expires, u64 interval, u64 now)
-{
-	return now < expires ? expires : expires + ((now - expires) / interval + 1) * interval;
-}
-
-/* setitimer ------------------------------------------------------------------ */
-
-static void alarm_fire(struct timer *t)
+void alarm_fire(struct timer *t)
 {
 	struct process *p = container_of(t, struct process, alarm);
 	u64 now = clock_ns();
 
 	spin_lock(&process_lock);
 	signal_send_process(p, SIGALRM, NULL);
-	if (p->sig && !p->zombie && p->alarm_interval && !(p->sig->pending.set & SIGBIT(SIGALRM)))
+	if (p->sig && p->alarm_interval && !(p->sig->pending.set & SIGBIT(SIGALRM)))
 		timer_start(t, MAX(next_expiry(t->deadline, p->alarm_interval, now), now + MIN_INTERVAL), alarm_fire);
 	spin_unlock(&process_lock);
 }
@@ -95,7 +65,7 @@ static void cpu_timer_fire(struct timer *t)
 		c->expires = c->interval ? next_expiry(c->expires, c->interval, used) : 0;
 		signal_send_process(p, i ? SIGPROF : SIGVTALRM, NULL);
 	}
-	if (p->sig == s && !p->zombie)
+	if (p->sig == s)
 		cpu_timer_arm(p);
 	spin_unlock(&process_lock);
 }
@@ -200,266 +170,4 @@ long sys_alarm(u64 seconds, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u
 	if (value && value < NSEC_PER_SEC)
 		return 1;
 	return (long)((value + NSEC_PER_SEC / 2) / NSEC_PER_SEC);
-}
-
-/* timer_create --------------------------------------------------------------- */
-
-/* Is the signal of timer PT on queue Q? */
-static bool is_queued(const struct posix_timer *pt, const struct pending *q)
-{
-	const struct pending_signal *s;
-
-	TAILQ_FOREACH(s, &q->queue, link)
-		if (s->info.code == SI_TIMER && s->info.by.pid == pt->id)
-			return true;
-	return false;
-}
-
-static void posix_timer_fire(struct timer *timer)
-{
-	struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
-	struct siginfo info = { .code = SI_TIMER, .by = { .pid = pt->id, .value = pt->value } };
-	struct process *p = pt->process;
-	struct thread *t = NULL;
-	u64 now = clock_ns();
-	bool queued = false;
-
-	spin_lock(&process_lock);
-	if (pt->tid)
-		t = thread_find(pt->tid);
-	if (pt->tid && (!t || t->process != p))
-		t = TAILQ_FIRST(&p->threads);
-	if (p->sig && pt->notify != SIGEV_NONE) {
-		if (t)
-			signal_send_thread(t, pt->signo, &info);
-		else
-			signal_send_process(p, pt->signo, &info);
-		spin_lock(&p->sig->lock);
-		queued = is_queued(pt, t ? &t->sig.pending : &p->sig->pending);
-		spin_unlock(&p->sig->lock);
-	}
-	if (!queued && pt->interval && !p->zombie) {
-		pt->expires = next_expiry(pt->expires, pt->interval, now);
-		timer_start(timer, MAX(pt->expires, now + MIN_INTERVAL), posix_timer_fire);
-	} else if (!queued) {
-		pt->expires = 0;
-	}
-	spin_unlock(&process_lock);
-}
-
-static struct posix_timer *find_timer(int id)
-{
-	struct posix_timer *pt;
-
-	LIST_FOREACH(pt, &current_process->sig->timers, link)
-		if (pt->id == id)
-			return pt;
-	return NULL;
-}
-
-void itimer_dequeued(struct siginfo *info)
-{
-	struct process *p = current_process;
-	u64 now = clock_ns();
-	struct posix_timer *pt;
-
-	mutex_lock(&p->sig->timer_mutex);
-	spin_lock(&process_lock);	/* apart from who fires */
-	if (info->code != SI_TIMER) {
-		if (p->alarm_interval && !p->alarm.armed)
-			timer_start(&p->alarm, next_expiry(p->alarm.deadline, p->alarm_interval, now), alarm_fire);
-	} else if ((pt = find_timer(info->by.pid)) && !pt->timer.armed && pt->expires) {
-		pt->overrun = pt->interval ? (u32)MIN((now - pt->expires) / pt->interval, 0x7fffffffUL) : 0;
-		info->by.uid = pt->overrun;
-		pt->expires = pt->interval ? next_expiry(pt->expires, pt->interval, now) : 0;
-		if (pt->expires)
-			timer_start(&pt->timer, pt->expires, posix_timer_fire);
-	}
-	spin_unlock(&process_lock);
-	mutex_unlock(&p->sig->timer_mutex);
-}
-
-static void delete_timer(struct posix_timer *pt)
-{
-	LIST_REMOVE(pt, link);
-	timer_cancel(&pt->timer);
-	kmem_free(pt);
-}
-
-void itimer_exec(struct signal_process *s)
-{
-	mutex_lock(&s->timer_mutex);
-	while (!LIST_EMPTY(&s->timers))
-		delete_timer(LIST_FIRST(&s->timers));
-	mutex_unlock(&s->timer_mutex);
-}
-
-void itimer_exit(struct process *p)
-{
-	struct signal_process *s = p->sig;
-	struct posix_timer *pt, *next;
-
-	spin_lock(&process_lock);
-	p->alarm_interval = 0;
-	if (s->cpu_timer_owner == p)
-		s->cpu_timer_owner = NULL;
-	spin_unlock(&process_lock);
-	timer_cancel(&p->alarm);
-	if (LIST_EMPTY(&s->timers))
-		return;
-	mutex_lock(&s->timer_mutex);
-	LIST_FOREACH_SAFE(pt, &s->timers, link, next)
-		if (pt->process == p)
-			delete_timer(pt);
-	mutex_unlock(&s->timer_mutex);
-}
-
-void itimer_destroy(struct signal_process *s)
-{
-	timer_cancel(&s->cpu_timer);
-	while (!LIST_EMPTY(&s->timers))
-		delete_timer(LIST_FIRST(&s->timers));
-}
-
-/* Is EV's thread one of ours? */
-static bool own_thread(pid_t tid)
-{
-	struct thread *t;
-	bool own;
-
-	spin_lock(&process_lock);
-	t = thread_find(tid);
-	own = t && t->process == current_process;
-	spin_unlock(&process_lock);
-	return own;
-}
-
-long sys_timer_create(u64 clock, u64 event, u64 id_to, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	struct signal_process *s = current_process->sig;
-	struct sigevent ev = { .signo = SIGALRM };
-	struct posix_timer *pt, *other;
-	unsigned count = 0;
-	int id;
-
-	if (clock != CLOCK_REALTIME_ && clock != CLOCK_MONOTONIC_ && clock != CLOCK_BOOTTIME_)
-		return -EINVAL;
-	if (event && user_get(&ev, event))
-		return -EFAULT;
-	if (ev.notify != SIGEV_NONE && (ev.signo < 1 || ev.signo > NSIG))
-		return -EINVAL;
-	if (ev.notify & ~(SIGEV_NONE | SIGEV_THREAD | SIGEV_THREAD_ID) ||
-	    (ev.notify & SIGEV_THREAD_ID && !own_thread(ev.tid)))
-		return -EINVAL;
-	pt = kmem_alloc(sizeof(*pt));
-	if (!pt)
-		return -EAGAIN;
-	mutex_lock(&s->timer_mutex);
-	LIST_FOREACH(other, &s->timers, link)
-		count++;
-	if (count >= MAX_TIMERS) {
-		mutex_unlock(&s->timer_mutex);
-		kmem_free(pt);
-		return -EAGAIN;
-	}
-	id = s->next_timer_id++ & 0x7fffffff;
-	pt->process = current_process;
-	pt->id = id;
-	pt->clock = (int)clock;
-	pt->notify = ev.notify;
-	pt->signo = ev.signo;
-	pt->tid = ev.notify & SIGEV_THREAD_ID ? ev.tid : 0;
-	pt->value = event ? ev.value : (u64)id;
-	LIST_INSERT_HEAD(&s->timers, pt, link);
-	mutex_unlock(&s->timer_mutex);
-	return user_put(id_to, &id);
-}
-
-/* Under timer_mutex. */
-static struct itimerspec timer_get(const struct posix_timer *pt)
-{
-	u64 now = clock_ns(), left = 0;
-
-	if (pt->expires && pt->interval)
-		left = next_expiry(pt->expires, pt->interval, now) - now;
-	else if (pt->timer.armed)
-		left = MAX(deadline_left(pt->expires), 1UL);
-	return (struct itimerspec){ timespec_of(pt->interval), timespec_of(left) };
-}
-
-static void timer_set(struct posix_timer *pt, const struct itimerspec *it, bool absolute)
-{
-	u64 at = timespec_ns(&it->value), epoch = clock_boot_epoch() * NSEC_PER_SEC;
-
-	timer_cancel(&pt->timer);
-	pt->expires = pt->overrun = 0;
-	pt->interval = timespec_ns(&it->interval);
-	if (!at)
-		return;
-	if (!absolute)
-		at = deadline_in(at);
-	else if (pt->clock == CLOCK_REALTIME_ && at != SLEEP_FOREVER)
-		at = at > epoch ? at - epoch : 0;
-	pt->expires = MAX(at, 1UL);
-	timer_start(&pt->timer, pt->expires, posix_timer_fire);
-}
-
-long sys_timer_settime(u64 id, u64 flags, u64 new, u64 old, u64 a4 __unused, u64 a5 __unused)
-{
-	struct mutex *m = &current_process->sig->timer_mutex;
-	struct itimerspec it, was;
-	struct posix_timer *pt;
-
-	if (user_get(&it, new))
-		return -EFAULT;
-	if (!timespec_valid(&it.value) || !timespec_valid(&it.interval))
-		return -EINVAL;
-	mutex_lock(m);
-	pt = find_timer((int)id);
-	if (pt) {
-		was = timer_get(pt);
-		timer_set(pt, &it, flags & TIMER_ABSTIME);
-	}
-	mutex_unlock(m);
-	return !pt ? -EINVAL : old ? user_put(old, &was) : 0;
-}
-
-long sys_timer_gettime(u64 id, u64 to, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	struct mutex *m = &current_process->sig->timer_mutex;
-	struct itimerspec it;
-	struct posix_timer *pt;
-
-	mutex_lock(m);
-	pt = find_timer((int)id);
-	if (pt)
-		it = timer_get(pt);
-	mutex_unlock(m);
-	return pt ? user_put(to, &it) : -EINVAL;
-}
-
-long sys_timer_getoverrun(u64 id, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	struct mutex *m = &current_process->sig->timer_mutex;
-	struct posix_timer *pt;
-	long overrun;
-
-	mutex_lock(m);
-	pt = find_timer((int)id);
-	overrun = pt ? (long)pt->overrun : -EINVAL;
-	mutex_unlock(m);
-	return overrun;
-}
-
-long sys_timer_delete(u64 id, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	struct mutex *m = &current_process->sig->timer_mutex;
-	struct posix_timer *pt;
-
-	mutex_lock(m);
-	pt = find_timer((int)id);
-	if (pt)
-		delete_timer(pt);
-	mutex_unlock(m);
-	return pt ? 0 : -EINVAL;
 }

@@ -281,6 +281,12 @@ long sys_reboot(u64 magic, u64 magic2, u64 command, u64 a3 __unused, u64 a4 __un
 	}
 }
 
+/* Optional, as its users know; they ask at each start, so it is not worth a line on the console. */
+long sys_rseq(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+{
+	return -ENOSYS;
+}
+
 /* Only the ordinary one is there. */
 long sys_personality(u64 persona, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {

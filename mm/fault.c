@@ -122,7 +122,7 @@ static enum fault_result choose_case(struct fault *f)
 /* The leaf table where the walk did not do: made, and for a write on a path of one's own, for a read whoever else uses it (mm/share.h). */
 static __noinline struct frame *find_table(struct fault *f)
 {
-	if (!f->space->shares) {
+	if (!READ_ONCE(f->space->shares)) {
 		f->own = true;
 		return pt_make(f->space, f->va);
 	}
@@ -147,11 +147,11 @@ static enum fault_result try(struct fault *f)
 	struct region *r = region_at(s, f->va);
 	if (unlikely(!r))
 		return grow_stack(s, f->va);
-	f->flags = r->flags;
-	f->cache = r->cache;
-	f->start = r->start;
-	f->end = r->end;
-	f->index = r->pgoff + ((f->va - r->start) >> PAGE_SHIFT);
+	f->flags = READ_ONCE(r->flags);
+	f->cache = READ_ONCE(r->cache);
+	f->start = READ_ONCE(r->start);
+	f->end = READ_ONCE(r->end);
+	f->index = READ_ONCE(r->pgoff) + ((f->va - f->start) >> PAGE_SHIFT);
 	if (unlikely(!allowed(f->flags, f->write, f->exec))) {
 		count(fault_prot);
 		return FAULT_ACCERR;

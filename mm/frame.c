@@ -5,8 +5,8 @@
  * is what the next table wants). Between the two lies a depot of bundles, singles that went together from a
  * stack and will go together onto one (Bonwick's magazines, 2001): they are merged only when a block is wanted.
  *
- * Invariants: a frame in a buddy list has kind FREE and its block's order in `level`; on a stack or in a
- * bundle, kind FREE and level NO_LIST. kinds[] counts frames by kind, so that "free" is known by subtraction, without a lock.
+ * Invariants: a free frame has kind FREE; only the first of a block in a buddy list has `listed`, its order
+ * + 1, which nobody but the holder of buddy.lock touches: so a neighbour that merges may ask it. kinds[] counts frames by kind, so that "free" is known by subtraction, without a lock.
  * Locks: buddy.lock for the lists; a stack belongs to its CPU.
  */
 #include "mm/frame.h"
@@ -19,7 +19,6 @@
 #define BUNDLE_ORDER 5
 #define BUNDLE (1U << BUNDLE_ORDER)
 #define STACK_FRAMES (2 * BUNDLE)
-#define NO_LIST 0xff
 #define JUNK 0x5a
 
 struct frame *frames;
@@ -43,17 +42,10 @@ typedef s64 kind_counts[NR_FRAME_KINDS];
 static DEFINE_PERCPU(kind_counts, kinds);	/* of kinds in use; per CPU they may be negative */
 static u64 total;				/* frames ever given to the allocator */
 
-/* Free, in no list. In this order: buddy_free() of a neighbour may be looking. */
-static __always_inline void mark_free(struct frame *f)
-{
-	WRITE_ONCE(f->level, NO_LIST);
-	__atomic_store_n(&f->kind, FRAME_FREE, __ATOMIC_RELEASE);
-}
-
 static void list_push(struct frame *f, unsigned order)
 {
 	f->kind = FRAME_FREE;
-	f->level = order;
+	f->listed = order + 1;
 	f->free.prev = NULL;
 	f->free.next = buddy.head[order];
 	if (f->free.next)
@@ -66,10 +58,10 @@ static void list_remove(struct frame *f)
 	if (f->free.prev)
 		f->free.prev->free.next = f->free.next;
 	else
-		buddy.head[f->level] = f->free.next;
+		buddy.head[f->listed - 1] = f->free.next;
 	if (f->free.next)
 		f->free.next->free.prev = f->free.prev;
-	f->level = NO_LIST;
+	f->listed = 0;
 }
 
 /* Puts a block into the lists, merged with its buddy as long as that is free and whole. */
@@ -80,8 +72,7 @@ static void buddy_free(struct frame *f, unsigned order)
 	for (; order < FRAME_MAX_ORDER; order++) {
 		u64 other = n ^ (1UL << order);
 
-		if (other >= nr_frames || __atomic_load_n(&frames[other].kind, __ATOMIC_ACQUIRE) != FRAME_FREE ||
-		    READ_ONCE(frames[other].level) != order)
+		if (other >= nr_frames || frames[other].listed != order + 1)
 			break;
 		list_remove(&frames[other]);
 		n &= ~(1UL << order);
@@ -124,7 +115,7 @@ void frame_add_range(paddr_t start, paddr_t end)
 		while (n + (1UL << order) > stop)
 			order--;
 		for (u64 i = n; i < n + (1UL << order); i++)
-			mark_free(&frames[i]);
+			frames[i].kind = FRAME_FREE;
 		buddy_free(&frames[n], order);
 		n += 1UL << order;
 	}
@@ -210,7 +201,7 @@ static __noinline bool stack_refill(void)
 static __always_inline struct frame *take(struct frame *f, enum frame_kind kind)
 {
 	frame_hook_alloc(f, 0);
-	WRITE_ONCE(f->kind, kind);
+	f->kind = kind;
 	f->refs = 1;
 	this_cpu(kinds[kind])++;
 	count(pgalloc);
@@ -250,7 +241,7 @@ static __always_inline void release(struct frame *f)
 	BUG_ON(f->kind <= FRAME_FREE);
 	this_cpu(kinds[f->kind])--;
 	count(pgfree);
-	mark_free(f);
+	f->kind = FRAME_FREE;
 }
 
 void frame_free(struct frame *f)
@@ -333,7 +324,7 @@ void frame_free_order(struct frame *f, unsigned order)
 	count_add(pgfree, 1UL << order);
 	frame_hook_free(f, order);
 	for (u64 i = 0; i < 1UL << order; i++)
-		mark_free(&f[i]);
+		f[i].kind = FRAME_FREE;
 	spin_lock(&buddy.lock);
 	buddy_free(f, order);
 	spin_unlock(&buddy.lock);
@@ -377,8 +368,8 @@ void frame_drain(void)
 
 static void check_single(const struct frame *f)
 {
-	if (f->kind != FRAME_FREE || f->level != NO_LIST)
-		panic("check: frame %#lx, free on its own, is kind %u, level %u", frame_number(f), f->kind, f->level);
+	if (f->kind != FRAME_FREE || f->listed)
+		panic("check: frame %#lx, free on its own, is kind %u, listed %u", frame_number(f), f->kind, f->listed);
 }
 
 /* For the checker: frames in the buddy lists and on the stacks of all CPUs; panics on a wrong one. */
@@ -389,9 +380,9 @@ u64 frame_check_free(void)
 	spin_lock(&buddy.lock);
 	for (unsigned order = 0; order <= FRAME_MAX_ORDER; order++)
 		for (struct frame *f = buddy.head[order]; f; f = f->free.next) {
-			if (f->kind != FRAME_FREE || f->level != order || frame_number(f) & ((1UL << order) - 1))
-				panic("check: frame %#lx in free list %u is kind %u, level %u", frame_number(f), order, f->kind,
-				      f->level);
+			if (f->kind != FRAME_FREE || f->listed != order + 1 || frame_number(f) & ((1UL << order) - 1))
+				panic("check: frame %#lx in free list %u is kind %u, listed %u", frame_number(f), order, f->kind,
+				      f->listed);
 			n += 1UL << order;
 		}
 	for (struct frame *bundle = buddy.bundles; bundle; bundle = bundle->free.prev)

@@ -12,7 +12,7 @@
 /* SLOT of T gets its first entry. */
 static __always_inline void gate_note(struct frame *t, const pte_t *slot)
 {
-	pt_live(t)++;
+	WRITE_ONCE(pt_live(t), pt_live(t) + 1);
 	t->table.groups |= 1U << ((uintptr_t)slot / sizeof(pte_t) % PT_ENTRIES >> PT_GROUP_SHIFT);
 }
 
@@ -41,7 +41,7 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 				return old;
 		} else {
 			count(pt_clear);
-			pt_live(t)--;
+			WRITE_ONCE(pt_live(t), pt_live(t) - 1);
 		}
 		if (pte_class(old))
 			t->table.count[pte_class(old)]--;
@@ -66,7 +66,7 @@ static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte
 {
 	pte_t old = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
 
-	pt_live(t)--;
+	WRITE_ONCE(pt_live(t), pt_live(t) - 1);
 	t->table.count[pte_class(old)]--;
 	if (likely(pte_class(old) != PTE_CLASS_ZERO))
 		tlb_batch_frame(b, pt_child(old));

@@ -100,14 +100,15 @@ long vm_sync(struct space *s, vaddr_t addr, u64 length, int flags)
 	if (end < addr || end > USER_END)
 		return -ENOMEM;
 	spin_lock(&s->lock);
-	struct region *r = region_at_or_above(s, addr);
-	for (; addr < end && !err; r = region_next(r)) {
-		if (!r || r->start > addr)
+	for (struct region *r = region_at_or_above(s, addr); addr < end && !err;) {
+		if (!r || r->start > addr) {
 			err = -ENOMEM;
-		else if (flags & MS_INVALIDATE && r->flags & R_LOCKED)
+		} else if (flags & MS_INVALIDATE && r->flags & R_LOCKED) {
 			err = -EBUSY;
-		else
+		} else {
 			addr = r->end;
+			r = region_next(r);
+		}
 	}
 	spin_unlock(&s->lock);
 	return err;

@@ -184,7 +184,7 @@ static unsigned cut(struct pcache *c, void **slot, unsigned h, u64 base, u64 fir
 
 		*slot = NULL;
 		count_page(c, -1);
-		f->cached.cache = NULL;
+		WRITE_ONCE(f->cached.cache, NULL);
 		f->doomed.next = *list;
 		*list = f;
 		return 1;

@@ -67,7 +67,7 @@ static void empty_table(struct tlb_batch *b, struct frame *t)
 		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = pt_slots(t)[i];
 
-		pt_slots(t)[i] = 0;
+		WRITE_ONCE(pt_slots(t)[i], 0);
 		if (t->level > 1)
 			drop_table(b, pt_child(e));
 		else if (pte_class(e) != PTE_CLASS_ZERO)
@@ -103,7 +103,7 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
 	}
 	struct frame *t = pt_child(e);
 	spin_lock_nested(&t->table.lock);
-	if (t->refs == 1) {
+	if (READ_ONCE(t->refs) == 1) {
 		gate(b, parent, slot, va, pte_set_write(e, true), PTE_HARDWARE);
 		count(pt_reowned);
 	} else if ((copy = pt_alloc(t->level, va)) != NULL) {
@@ -291,7 +291,8 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child)
 {
-	parent->shares = child->shares = true;
+	WRITE_ONCE(parent->shares, true);
+	child->shares = true;
 	return share_tables(b, parent->root, child->root, tune.fork_share == FORK_SHARE_ALL ? PT_LEVELS : 2);
 }
 

@@ -56,8 +56,7 @@ void space_each(void (*fn)(struct space *s, void *arg), void *arg)
 void space_change_begin(struct space *s)
 {
 	spin_lock(&s->lock);
-	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&s->seq, 1, __ATOMIC_SEQ_CST);
 }
 
 void space_change_end(struct space *s)

@@ -15,12 +15,12 @@ enum lock_rank {		/* outer first */
 	RANK_NONE,		/* not checked */
 	RANK_PROCESS,		/* process tree, pids */
 	RANK_FILES,		/* descriptor tables */
-	RANK_VNODE,		/* names and sizes of files */
 	RANK_PIPE,		/* pipes, ttys, event counters */
 	RANK_SPACES,		/* the list of address spaces */
 	RANK_SPACE,		/* regions of an address space */
 	RANK_MAPPINGS,		/* which regions map a page cache */
 	RANK_CACHE,		/* page cache: index to frame */
+	RANK_VNODE,		/* names of files: /proc/PID/maps asks under the space's lock */
 	RANK_TABLE,		/* one page table; parent before child */
 	RANK_RMAP,
 	RANK_SIGNAL,		/* pending signals */

@@ -2,7 +2,7 @@
 /*
  * Owns: the terminal on the first serial line: /dev/console, /dev/ttyS0, and /dev/tty for those whose
  * controlling terminal it is. tty.c is the line discipline (input, echo, output), tty_file.c the file
- * operations on it, console.c the devices and the boot.
+ * operations on it, tty_job.c sessions and groups, console.c the devices and the boot.
  *
  * Lock: tty->lock (RANK_PIPE); pgid and sid are written under process_lock too. It is taken by the receive
  * interrupt as well: interrupts only come when this CPU holds no lock at all (arch/cpu.h), so that
@@ -59,8 +59,14 @@ size_t tty_take(struct tty *t, u8 *buf, size_t n, bool *end);	/* what may be rea
 void tty_flush_input(struct tty *t);
 void tty_set_termios(struct tty *t, const struct termios *new);
 
-/* May the running process go on with what its background rules forbid? 0, -EIO, -ERESTART (SIGNO was sent). */
+/* May the running process do what only the foreground group may? 0, -EIO, -ERESTART (SIGNO was sent). */
 int tty_check_background(struct tty *t, int signo);
+
+/* The running process, leader of a session without a terminal, takes T (STEAL: even from another session);
+ * gives it up; makes the group at user address FROM the foreground one. As the ioctls; no lock. */
+long tty_take_control(struct tty *t, bool steal);
+long tty_give_up_control(struct tty *t);
+long tty_set_foreground(struct tty *t, u64 from);
 
 /* Under process_lock: session leader P gives up its terminal; its jobs there get SIGHUP and SIGCONT. */
 void tty_session_end(struct process *p);

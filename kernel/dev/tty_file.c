@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the terminal as a file: read, write, poll, ioctl, and who may: sessions, the foreground group, the
- * signals to those in the background. The line discipline is tty.c.
+ * Owns: the terminal as a file: read, write, poll, ioctl. The line discipline is tty.c; who may is tty_job.c.
  *
- * Locks: tty->lock, never across a copy to or from the program; process_lock before it where sessions and
- * groups change.
+ * Lock: tty->lock, never across a copy to or from the program.
  */
 #include "arch/cpu.h"
 #include "arch/machine.h"
@@ -12,7 +10,6 @@
 #include "kernel/base/errno.h"
 #include "kernel/dev/tty.h"
 #include "kernel/fs/file.h"
-#include "kernel/job.h"
 
 #define CHUNK 256UL
 #define VTIME_UNIT 100000000UL		/* ns */
@@ -20,23 +17,6 @@
 enum { TCGETS = 0x5401, TCSETS, TCSETSW, TCSETSF, TCSBRK = 0x5409, TCXONC, TCFLSH, TIOCSCTTY = 0x540e, TIOCGPGRP, TIOCSPGRP,
        TIOCOUTQ, TIOCGWINSZ = 0x5413, TIOCSWINSZ, FIONREAD = 0x541b, TIOCNOTTY = 0x5422, TIOCGETD = 0x5424, TCSBRKP,
        TIOCGSID = 0x5429 };
-
-int tty_check_background(struct tty *t, int signo)
-{
-	struct process *p = current_process;
-	bool orphaned;
-
-	if (p->tty != t || !t->pgid || t->pgid == p->pgid)
-		return 0;
-	if (signal_is_ignored(signo))
-		return signo == SIGTTIN ? -EIO : 0;
-	spin_lock(&process_lock);
-	orphaned = job_is_orphaned(p->pgid, NULL);
-	if (!orphaned)
-		signal_send_group(p->pgid, signo);
-	spin_unlock(&process_lock);
-	return orphaned ? -EIO : -ERESTART;
-}
 
 /* Waits, under the lock, until there is input for a read that has DONE bytes. 0; 1: return what there is; -errno. */
 static int wait_for_input(struct tty *t, const struct file *f, size_t done, u64 start)
@@ -148,101 +128,6 @@ static unsigned tty_poll(struct file *f, struct poll_table *pt)
 	return ready;
 }
 
-/* Sessions --------------------------------------------------------------------- */
-
-/* Under process_lock: nobody's controlling terminal is T any more. */
-static void forget(struct tty *t)
-{
-	struct process *p;
-
-	spin_lock(&t->lock);
-	t->pgid = t->sid = 0;
-	spin_unlock(&t->lock);
-	LIST_FOREACH(p, &all_processes, all)
-		if (p->tty == t)
-			p->tty = NULL;
-}
-
-void tty_session_end(struct process *p)
-{
-	struct tty *t = p->tty;
-	pid_t pgid = t->pgid;
-
-	forget(t);
-	if (!pgid)
-		return;
-	signal_send_group(pgid, SIGHUP);
-	signal_send_group(pgid, SIGCONT);
-}
-
-/* The running process, leader of a session without a terminal, takes T. STEAL: even from another session. */
-static long take_terminal(struct tty *t, bool steal)
-{
-	struct process *p = current_process;
-	long err = 0;
-
-	spin_lock(&process_lock);
-	if (p->tty == t && t->sid == p->sid && p->sid == p->pid) {
-		err = 0;
-	} else if (p->sid != p->pid || p->tty || (t->sid && !steal)) {
-		err = -EPERM;
-	} else {
-		forget(t);
-		spin_lock(&t->lock);
-		t->sid = p->sid;
-		t->pgid = p->pgid;
-		spin_unlock(&t->lock);
-		p->tty = t;
-	}
-	spin_unlock(&process_lock);
-	return err;
-}
-
-static long give_up_terminal(struct tty *t)
-{
-	struct process *p = current_process;
-	long err = -ENOTTY;
-
-	spin_lock(&process_lock);
-	if (p->tty == t) {
-		err = 0;
-		if (p->sid == p->pid)
-			tty_session_end(p);
-		else
-			p->tty = NULL;
-	}
-	spin_unlock(&process_lock);
-	return err;
-}
-
-static long set_foreground(struct tty *t, u64 from)
-{
-	struct process *p = current_process;
-	long err = tty_check_background(t, SIGTTOU);
-	pid_t pgid;
-
-	if (err)
-		return err;
-	if (user_get(&pgid, from))
-		return -EFAULT;
-	if (pgid < 0)
-		return -EINVAL;
-	spin_lock(&process_lock);
-	if (p->tty != t || t->sid != p->sid)
-		err = -ENOTTY;
-	else if (!job_group_exists(pgid, p->sid))
-		err = job_group_exists(pgid, 0) ? -EPERM : -ESRCH;
-	if (!err) {
-		spin_lock(&t->lock);
-		t->pgid = pgid;
-		spin_unlock(&t->lock);
-	}
-	spin_unlock(&process_lock);
-	return err;
-}
-
-/* ioctl ------------------------------------------------------------------------ */
-
 static long set_termios(struct tty *t, u64 from, bool flush)
 {
 	struct termios new;
@@ -323,11 +208,11 @@ static long tty_ioctl(struct file *f, unsigned cmd, u64 arg)
 	case TIOCSWINSZ:
 		return set_winsize(t, arg);
 	case TIOCSCTTY:
-		return take_terminal(t, arg == 1);
+		return tty_take_control(t, arg == 1);
 	case TIOCNOTTY:
-		return give_up_terminal(t);
+		return tty_give_up_control(t);
 	case TIOCSPGRP:
-		return set_foreground(t, arg);
+		return tty_set_foreground(t, arg);
 	case TIOCGPGRP:
 		return ours ? user_put(arg, &t->pgid) : -ENOTTY;
 	case TIOCGSID:
@@ -354,7 +239,7 @@ static long tty_ioctl(struct file *f, unsigned cmd, u64 arg)
 static int serial_open(struct file *f)
 {
 	if (!(f->flags & O_NOCTTY))
-		take_terminal(f->data, false);
+		tty_take_control(f->data, false);
 	return 0;
 }
 

@@ -66,11 +66,19 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 }
 
 /*
- * What ThreadSanitizer shall not report: the lock-free look into the tree of regions. The macros of the
- * tree store plainly; what was found is validated by space->seq before it is used (mm/space.h).
+ * What ThreadSanitizer shall not report: looks without a lock that are decided again under one. A fault finds
+ * its region in the tree, whose macros store plainly, and reads its fields; space->seq is validated under the
+ * table's lock before anything comes of it (mm/space.h). Whether a table seems empty is a hint only.
  */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\n";
+	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^try$\nrace:^pt_unlink_if_empty$\n";
+}
+
+/* Long memory, so that the other side of a race has a stack to be recognized by. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "history_size=7";
 }
