@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: time: nanoseconds from the TSC, the timer of this CPU's local APIC (by TSC deadline where there
- * is one), the date from the real-time clock. Both rates are measured against the 8254 at boot; a
- * rate near a round one is taken to be that, so that a counted run (-icount: 1 GHz) is exact.
- * Constant after clock_init.
+ * is one), the date from the real-time clock. Both rates are measured against the 8254 at boot, or the
+ * CPU knows that of its TSC; a rate near a round one is taken to be that, so that a counted run
+ * (-icount: 1 GHz) is exact. Constant after clock_init.
  */
 #include "arch/cpu.h"
 #include "arch/platform.h"
 #include "kernel/base/print.h"
 
 enum { PIT_HZ = 1193182, PIT_COMMAND = 0x43, PIT_CHANNEL2 = 0x42, PIT_GATE = 0x61, CMOS = 0x70 };
-enum { PIT_TICKS = PIT_HZ / 500, MOST_MEASURES = 25 };
+enum { PIT_TICKS = PIT_HZ / 5000, LONGEST = 5, MOST_MEASURES = 16 };
 #define FAR_NS (1UL << 35)
 
 static u64 tsc_start, tsc_khz;
@@ -51,36 +51,56 @@ void timer_arm(u64 deadline_ns)
 		apic_timer_start(never ? 0 : (u32)MIN(scale(wait, timer_per_ns) + 1, 0xffffffffUL));
 }
 
-/* What TSC and APIC timer count in PIT_TICKS of the 8254, and by how much that may be wrong: a host may take
- * the CPU away at any instruction. */
-struct measure {
-	u64 tsc, apic, error;
+/* A host may take the CPU away at any instruction. So a measure gives no rate but bounds that hold whatever
+ * happened; what all measures allow is soon narrow. */
+struct range {
+	u64 low, high;
 };
 
-static struct measure measure(void)
+static void narrow(struct range *r, u64 low, u64 high)
+{
+	if (low > r->high || high < r->low)	/* cannot be: the rate has changed */
+		*r = (struct range){ low, high };
+	else
+		*r = (struct range){ MAX(r->low, low), MIN(r->high, high) };
+}
+
+static bool exact(const struct range *r)
+{
+	return r->high - r->low <= r->high / 1000;
+}
+
+/* Narrows KHZ, the rate of the TSC, and APIC, 2^32 times the timer's ticks for each of the TSC's, by TICKS of
+ * the 8254; false when that does not run. */
+static bool measure(u64 ticks, struct range *khz, struct range *apic)
 {
 	u8 gate = inb(PIT_GATE) & ~3;
-	u64 start, started, running, over, apic, polls = 0;
+	u64 start, started, begun, running, now, end, over, counted, polls = 0;
+	bool zero = false;
 
 	outb(PIT_GATE, gate | 1);
 	outb(PIT_COMMAND, 0xb0);	/* channel 2, low byte then high, stop at zero */
-	outb(PIT_CHANNEL2, PIT_TICKS & 0xff);
+	outb(PIT_CHANNEL2, ticks & 0xff);
 	start = rdtsc();
-	outb(PIT_CHANNEL2, PIT_TICKS >> 8);
-	apic_timer_begin();
+	outb(PIT_CHANNEL2, ticks >> 8);
 	running = started = rdtsc();
-	while (!(inb(PIT_GATE) & 0x20) && ++polls < 1000000) {
-		for (u64 i = 0; i < 100; i++)	/* ports are slow where instructions are counted */
+	apic_timer_begin();
+	begun = rdtsc();
+	while (!zero && polls++ < 1000000) {
+		for (u64 i = 0; i < 20; i++)	/* ports are slow where instructions are counted */
 			barrier();
-		running = rdtsc();
+		now = rdtsc();
+		zero = inb(PIT_GATE) & 0x20;
+		if (!zero)
+			running = now;
 	}
-	apic = apic_timer_end();
+	end = rdtsc();
+	counted = apic_timer_end();
 	over = rdtsc();
 	outb(PIT_GATE, gate);
-	if (!polls || polls == 1000000)
-		return (struct measure){ .error = ~0UL };	/* it does not run */
-	return (struct measure){ .tsc = (running + over - start - started) / 2, .apic = apic,
-				 .error = over - running + started - start };
+	narrow(khz, (running - started) * PIT_HZ / ticks / 1000, (end - start) * PIT_HZ / ticks / 1000 + 1);
+	narrow(apic, (counted << 32) / (over - started), ((counted + 1) << 32) / (end - begun));
+	return zero;
 }
 
 /* A rate within 0.2 % of a multiple of UNIT is that. */
@@ -135,25 +155,42 @@ static u64 read_date(void)
 	return days_since_1970(2000UL + v[5], v[4], v[3]) * 86400 + v[2] * 3600UL + v[1] * 60UL + v[0];
 }
 
+/* The TSC's rate as the CPU says it, 0 when it does not. */
+static u64 known_khz(void)
+{
+	u32 r[4], mhz[4] = { 0 };
+
+	cpuid(0, 0, r);
+	if (r[0] < 0x15)
+		return 0;
+	if (r[0] >= 0x16)
+		cpuid(0x16, 0, mhz);
+	cpuid(0x15, 0, r);
+	if (!r[0] || !r[1])
+		return 0;
+	return r[2] ? (u64)r[2] * r[1] / r[0] / 1000 : (mhz[0] & 0xffff) * 1000UL;
+}
+
 void clock_init(void)
 {
-	struct measure best = { .error = ~0UL };
-	u64 apic_khz;
+	struct range khz = { 0, ~0UL }, apic = khz;
+	u64 known = known_khz(), apic_khz;
+	bool runs = true;
 
 	tsc_start = rdtsc();
-	for (int i = 0; i < MOST_MEASURES && best.error > best.tsc / 1000; i++) {
-		struct measure m = measure();
-
-		if (m.error < best.error)
-			best = m;
-	}
-	if (!best.apic || !best.tsc) {
+	for (int i = 0; runs && i < MOST_MEASURES && !(exact(&khz) && exact(&apic)); i++)
+		runs = measure(PIT_TICKS << MIN(i, LONGEST), &khz, &apic);
+	if (!runs || !khz.low || !apic.low) {
 		printk(LOG_WARN, "no 8254 to measure by: clock taken as 1 GHz, timer as 62.5 MHz");
-		best.tsc = 1000000000UL * PIT_TICKS / PIT_HZ;
-		best.apic = 62500000UL * PIT_TICKS / PIT_HZ;
+		khz = (struct range){ 1000000, 1000000 };
+		apic = (struct range){ (1UL << 32) / 16, (1UL << 32) / 16 };
 	}
-	tsc_khz = round_rate(best.tsc * PIT_HZ / PIT_TICKS / 1000, 100000);
-	apic_khz = round_rate(best.apic * PIT_HZ / PIT_TICKS / 1000, 12500);
+	/* What the CPU says holds, unless the clock that all else goes by contradicts it. */
+	if (known >= khz.low - khz.low / 100 && known <= khz.high + khz.high / 100)
+		tsc_khz = known;
+	else
+		tsc_khz = round_rate((khz.low + khz.high) / 2, 100000);
+	apic_khz = round_rate(scale(tsc_khz, (apic.low + apic.high) / 2), 12500);
 	ns_per_tsc = (1000000UL << 32) / tsc_khz;
 	tsc_per_ns = (tsc_khz << 32) / 1000000;
 	timer_per_ns = (apic_khz << 32) / 1000000;

@@ -9,7 +9,17 @@
 #include "kernel/syscalls.h"
 #include "mm/fault.h"
 #include "mm/kmem.h"
+#include "mm/ptreclaim.h"
 #include "mm/vm.h"
+
+/* A call that failed for want of memory, once more after memory has been given up elsewhere. */
+#define WITH_RECLAIM(call) ({ \
+	u64 failed_ = this_cpu(cpu_counters[C_alloc_failed]); \
+	long r_ = (call); \
+	if (unlikely(r_ < 0 && this_cpu(cpu_counters[C_alloc_failed]) != failed_) && reclaim_all()) \
+		r_ = (call); \
+	r_; \
+})
 
 #define MAPPABLE (MAP_TYPE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | \
 		  MAP_NORESERVE | MAP_POPULATE | MAP_STACK | 0x800 | 0x1000 | 0x10000)
@@ -69,11 +79,13 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 			return err;
 	} else {
 		a.flags |= R_MAY_WRITE;
+	}
+	if (!a.cache) {		/* anonymous, or /dev/zero */
 		a.pgoff = 0;
 		if (shared && !(a.cache = shm_create(ALIGN_UP(length, PAGE_SIZE))))
 			return -ENOMEM;
 	}
-	long result = vm_map(current->space, &a);
+	long result = WITH_RECLAIM(vm_map(current->space, &a));
 	if (a.cache)
 		a.cache->ops->put(a.cache);
 	return result;
@@ -81,26 +93,26 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 
 long sys_munmap(u64 addr, u64 length, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {
-	return vm_unmap(current->space, addr, length);
+	return WITH_RECLAIM(vm_unmap(current->space, addr, length));
 }
 
 long sys_mprotect(u64 addr, u64 length, u64 prot, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {
 	if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC))
 		return -EINVAL;
-	return vm_protect(current->space, addr, length, prot);
+	return WITH_RECLAIM(vm_protect(current->space, addr, length, prot));
 }
 
 long sys_mremap(u64 old, u64 old_len, u64 new_len, u64 flags, u64 new_addr, u64 a5 __unused)
 {
 	if (flags >> 32)
 		return -EINVAL;
-	return vm_remap(current->space, old, old_len, new_len, flags, new_addr);
+	return WITH_RECLAIM(vm_remap(current->space, old, old_len, new_len, flags, new_addr));
 }
 
 long sys_madvise(u64 addr, u64 length, u64 advice, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
 {
-	return vm_advise(current->space, addr, length, (int)advice);
+	return WITH_RECLAIM(vm_advise(current->space, addr, length, (int)advice));
 }
 
 long sys_brk(u64 brk, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)

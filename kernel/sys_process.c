@@ -9,6 +9,7 @@
 #include "arch/user.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
+#include "kernel/fs/proc.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 #include "kernel/version.h"
@@ -247,6 +248,7 @@ long sys_sysinfo(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 
 
 	_Static_assert(sizeof(s) == 112, "struct sysinfo");
 	s.procs = (u16)nr_threads;
+	proc_load(s.loads);
 	return user_put(va, &s);
 }
 

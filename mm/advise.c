@@ -7,6 +7,7 @@
 #include "kernel/abi.h"
 #include "kernel/base/errno.h"
 #include "mm/check.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
@@ -147,6 +148,28 @@ static long remove_pages(struct space *s, vaddr_t start, vaddr_t end)
 	return 0;
 }
 
+/* MADV_CLEANUP_PGTABLE: also on addresses that no region has any more. */
+static long clean_up(struct space *s, vaddr_t start, vaddr_t end)
+{
+	spin_lock(&s->lock);
+	reclaim_range(s, start, end, true);
+	spin_unlock(&s->lock);
+	return 0;
+}
+
+/* MADV_POPULATE_PGTABLE: the leaf tables of the range, so that faults there find them. */
+static long make_tables(struct space *s, vaddr_t start, vaddr_t end)
+{
+	long err = 0;
+
+	spin_lock(&s->lock);
+	for (vaddr_t va = start; va < end && !err; va = ALIGN_DOWN(va, pt_span(2)) + pt_span(2))
+		if (!region_at(s, va) || !pt_make(s, va))
+			err = -ENOMEM;
+	spin_unlock(&s->lock);
+	return err;
+}
+
 long vm_advise(struct space *s, vaddr_t addr, u64 length, int number)
 {
 	const struct advice *a = find(number);
@@ -155,13 +178,18 @@ long vm_advise(struct space *s, vaddr_t addr, u64 length, int number)
 
 	if (addr & ~PAGE_MASK || end < addr || (length && end == addr))
 		return -EINVAL;
-	if (!a && number != MADV_POPULATE_READ && number != MADV_POPULATE_WRITE && number != MADV_REMOVE)
+	if (!a && number != MADV_POPULATE_READ && number != MADV_POPULATE_WRITE && number != MADV_REMOVE &&
+	    number != MADV_POPULATE_PGTABLE && number != MADV_CLEANUP_PGTABLE)
 		return -EINVAL;
 	if (end == addr)
 		return 0;
 	if (addr >= USER_END || end > USER_END)
 		return -ENOMEM;
-	if (!a && number != MADV_REMOVE)
+	if (number == MADV_CLEANUP_PGTABLE)
+		err = clean_up(s, addr, end);
+	else if (number == MADV_POPULATE_PGTABLE)
+		err = make_tables(s, addr, end);
+	else if (!a && number != MADV_REMOVE)
 		err = vm_populate(s, addr, end - addr, number == MADV_POPULATE_WRITE);
 	else if (!a)
 		err = remove_pages(s, addr, end);

@@ -25,6 +25,7 @@
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/vm.h"
 
@@ -172,6 +173,7 @@ static enum fault_result try(struct fault *f)
 enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 {
 	enum fault_result result;
+	bool gave_up = false;
 	struct fault f;
 
 	f.space = s;
@@ -182,8 +184,12 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
-	while (unlikely((result = try(&f)) == FAULT_AGAIN))
+	while (unlikely((result = try(&f)) >= FAULT_OOM)) {
+		/* Once: tables made for this fault would be given up, and made again, for ever. */
+		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
+			break;
 		count(fault_retry);
+	}
 	if (likely(result == FAULT_OK))
 		count(pgfault);
 	else if (result == FAULT_OOM)

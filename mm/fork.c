@@ -12,6 +12,7 @@
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 
 /* Copies the entries of region R from PARENT to CHILD. -ENOMEM. */
@@ -66,13 +67,13 @@ static int share_and_hide(struct tlb_batch *b, struct space *parent, struct spac
 		if (r->flags & (R_DONTFORK | R_WIPEONFORK)) {
 			err = share_own_edges(&mine, r->start, r->end);
 			if (!err)
-				share_zap(&mine, r->start, r->end, true);
+				share_zap(&mine, r->start, r->end, PT_RECLAIM_ALWAYS);
 		}
 	tlb_batch_finish(&mine);
 	return err;
 }
 
-struct space *space_fork(struct space *parent)
+static struct space *fork_once(struct space *parent)
 {
 	struct space *child = space_create();
 	struct tlb_batch b;
@@ -111,4 +112,11 @@ struct space *space_fork(struct space *parent)
 		return NULL;
 	}
 	return child;
+}
+
+struct space *space_fork(struct space *parent)
+{
+	struct space *child = fork_once(parent);
+
+	return child || !reclaim_all() ? child : fork_once(parent);
 }

@@ -135,7 +135,10 @@ bool alloc_should_fail(void)
 		allocations = 0;
 	}
 	u64 n = __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-	return n > armed_after && (n - armed_after) % armed_with == 0;
+	bool fail = n > armed_after && (n - armed_after) % armed_with == 0;
+	if (fail)
+		count(alloc_failed);
+	return fail;
 }
 
 /* The top BUNDLE frames of S go to the depot. */
@@ -195,6 +198,8 @@ static __noinline bool stack_refill(void)
 	spin_unlock(&buddy.lock);
 	while (!s->n && z->n)
 		s->frame[s->n++] = z->frame[--z->n];
+	if (!s->n)
+		count(alloc_failed);
 	return s->n != 0;
 }
 
@@ -300,8 +305,10 @@ struct frame *frame_alloc_order(unsigned order, enum frame_kind kind)
 		spin_lock(&buddy.lock);
 		f = buddy_alloc(order);
 		spin_unlock(&buddy.lock);
-		if (!f)
+		if (!f) {
+			count(alloc_failed);
 			return NULL;
+		}
 	}
 	frame_hook_alloc(f, order);
 	for (u64 i = 0; i < 1UL << order; i++)

@@ -30,7 +30,7 @@ struct frame {
 	u8 kind;			/* enum frame_kind */
 	u8 level;			/* table: 1..4; block of kmem_alloc: its order */
 	bool dead;			/* table: unlinked, waiting to be freed (its lock) */
-	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock) */
+	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock); table: kept back (its lock) */
 	u32 refs;			/* holds; of a table: parent entries and roots that point to it (use) */
 	union {
 		struct { struct frame *next, *prev; } free;

@@ -40,6 +40,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	count(pt_alloc);
 	t->level = level;
 	t->dead = false;
+	t->listed = 0;
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
 	t->table.groups = 0;
@@ -221,9 +222,12 @@ bool pt_next(struct pt_piece *p)
 			all &= e;
 			t = pt_child(e);
 		}
-		p->next = ALIGN_DOWN(va, pt_span(t->level)) + pt_span(t->level);
-		if (t->level > 1)
+		if (t->level > 1) {
+			unsigned i = pt_index(va, t->level), live = pt_next_live(t, i, PT_ENTRIES);
+
+			p->next = ALIGN_DOWN(va, pt_span(t->level)) + MAX(live - i, 1U) * pt_span(t->level);
 			continue;
+		}
 		p->next = MIN(ALIGN_DOWN(va, pt_span(2)) + pt_span(2), p->end);
 		p->table = t;
 		p->own = pte_writable(all);

@@ -14,6 +14,7 @@
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
 #include "mm/gate.h"
+#include "mm/ptreclaim.h"
 
 /* The same for a table all of whose entries are tables, or anonymous pages: nothing to ask of any of them. */
 static void copy_full(pte_t *from, pte_t *to)
@@ -105,6 +106,7 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
 	spin_lock_nested(&t->table.lock);
 	if (READ_ONCE(t->refs) == 1) {
 		gate(b, parent, slot, va, pte_set_write(e, true), PTE_HARDWARE);
+		t->listed = 0;
 		count(pt_reowned);
 	} else if ((copy = pt_alloc(t->level, va)) != NULL) {
 		copy_entries(t, copy);
@@ -116,16 +118,18 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
 	}
 	spin_unlock(&t->table.lock);
 	pt_unlock(parent);
-	if (copy)
+	if (copy) {
+		tlb_batch_flush(b);	/* our CPUs may use T until they have: it must not lose its last user before */
 		drop_table(b, t);
+	}
 	return err;
 }
 
 /*
  * Walks towards VA, owning each table on the way, down to the first that lies whole within [lo, hi) (none, if
- * lo == hi) or is missing. Returns the first missing or whole one's span in *SPAN, or 0 after the leaf.
+ * lo == hi) or is missing. *SPAN: the span of that one; 0 if there is none, and *LEAF is the leaf table.
  */
-static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span)
+static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span, struct frame **leaf)
 {
 	struct frame *t = b->space->root;
 
@@ -147,6 +151,7 @@ static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64
 		t = pt_child(e);
 	}
 	*span = 0;
+	*leaf = t;
 	return 0;
 }
 
@@ -154,33 +159,27 @@ struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
 {
 	struct tlb_batch b;
 	struct frame *t;
-	bool own;
 	u64 span;
-	int err = 0;
 
-	*took = false;
-	for (;;) {
-		t = pt_find_own(s->root, va, &own);
-		if (likely(t && own))
-			return t;
-		*took |= t != NULL;
-		tlb_batch_begin(&b, s);
-		err = own_path(&b, va, 0, 0, &span);
-		tlb_batch_finish(&b);
-		if (err || (!t && !pt_make(s, va)))
-			return NULL;
-	}
+	tlb_batch_begin(&b, s);
+	int err = own_path(&b, va, 0, 0, &span, &t);
+	tlb_batch_finish(&b);
+	*took = !err && !span;
+	if (err)
+		return NULL;
+	return span ? pt_make(s, va) : t;	/* below a path of one's own, so is what is made */
 }
 
 int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
+	struct frame *leaf;
 	u64 span;
 	int err;
 
 	if (!b->space->shares)
 		return 0;
-	err = own_path(b, start, start, end, &span);
-	return err ? err : own_path(b, end - 1, start, end, &span);
+	err = own_path(b, start, start, end, &span, &leaf);
+	return err ? err : own_path(b, end - 1, start, end, &span, &leaf);
 }
 
 int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end)
@@ -190,9 +189,10 @@ int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 	if (!b->space->shares)
 		return 0;
 	for (vaddr_t va = start; va < end && !err;) {
+		struct frame *leaf;
 		u64 span;
 
-		err = own_path(b, va, 0, 0, &span);
+		err = own_path(b, va, 0, 0, &span, &leaf);
 		if (!span)
 			span = pt_span(2);
 		va = ALIGN_DOWN(va, span) + span;
@@ -206,23 +206,39 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 		return 0;
 	int err = share_own_edges(b, start, end);
 	if (!err)
-		share_zap(b, start, end, true);
+		share_zap(b, start, end, PT_RECLAIM_ALWAYS);
 	return err;
 }
 
-/* Lets go of the shared table that T's entry for VA points to. */
-static void drop_shared(struct tlb_batch *b, struct frame *t, vaddr_t va)
+/* Tables that a zap has unlinked, whose use falls after the next flush. */
+struct unlinked {
+	unsigned n;
+	struct frame *table[32];
+};
+
+static void drop_unlinked(struct tlb_batch *b, struct unlinked *u)
 {
+	tlb_batch_all(b);
+	tlb_batch_flush(b);
+	while (u->n)
+		drop_table(b, u->table[--u->n]);
+}
+
+/* Unlinks the shared table that T's entry for VA points to. */
+static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, struct unlinked *u)
+{
+	if (u->n == ARRAY_SIZE(u->table))
+		drop_unlinked(b, u);
 	pt_lock(t);
 	pte_t e = *pt_slot(t, va);
 	gate(b, t, pt_slot(t, va), va, 0, 0);
 	pt_unlock(t);
-	tlb_batch_all(b);
 	count(pt_dropped);
-	drop_table(b, pt_child(e));
+	u->table[u->n++] = pt_child(e);
 }
 
-static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, bool reclaim)
+static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, enum pt_reclaim policy,
+		      struct unlinked *u)
 {
 	u64 span = pt_span(t->level);
 
@@ -235,23 +251,26 @@ static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr
 		struct frame *child = pt_child(e);
 		if (!pte_writable(e)) {
 			BUG_ON(next - va != span);	/* an edge that nobody owned */
-			drop_shared(b, t, va);
-			continue;
-		}
-		if (child->level > 1) {
-			zap_below(b, child, va, next, reclaim);
+			unlink_shared(b, t, va, u);
+		} else if (child->level > 1) {
+			zap_below(b, child, va, next, policy, u);
+			pt_unlink_if_empty(b, t, va, child);
 		} else if (pt_lock(child)) {
 			pt_clear(b, child, va, (next - va) >> PAGE_SHIFT);
 			pt_unlock(child);
+			reclaim_leaf(b, t, va, child, policy);
 		}
-		if (reclaim)
-			pt_unlink_if_empty(b, t, va, child);
 	}
 }
 
-void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool reclaim)
+void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy)
 {
-	zap_below(b, b->space->root, start, end, reclaim);
+	struct unlinked u;
+
+	u.n = 0;
+	zap_below(b, b->space->root, start, end, policy, &u);
+	if (u.n)
+		drop_unlinked(b, &u);
 }
 
 /* Gives TO the entries of FROM's user part: the tables themselves at LEVEL, copies of the tables above it. */

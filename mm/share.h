@@ -14,6 +14,7 @@
  * who holds the locks of parent and child and sees a use of 1 is the only user, and stays it.
  */
 #pragma once
+#include "kernel/base/tunables.h"
 #include "mm/space.h"
 
 /* The leaf table of VA, made if need be, on a path that is own. *TOOK: a table had to be copied or taken
@@ -29,8 +30,8 @@ int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end);
 int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* Empties [start, end) of B's space; tables that others use as well are only let go of. Edges are own. Cannot
- * fail. RECLAIM: unlink tables that become empty. */
-void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool reclaim);
+ * fail. Tables of one's own that become empty are treated as POLICY says (mm/ptreclaim.h). */
+void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy);
 
 /* Fork: lets CHILD, which has no tables, use PARENT's from the level on that fork_share names. -ENOMEM. */
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child);

@@ -30,6 +30,7 @@ struct space *space_create(void)
 	}
 	s->refs = 1;
 	spin_init(&s->lock, RANK_SPACE);
+	spin_init(&s->kept.lock, RANK_KEPT);
 	RB_INIT(&s->regions);
 	s->mmap_top = DEFAULT_MMAP_TOP;
 	s->limit_as = s->limit_data = ~0UL;
@@ -77,9 +78,6 @@ void space_put(struct space *s)
 	spin_lock(&all_lock);
 	LIST_REMOVE(s, all);
 	spin_unlock(&all_lock);
-	tlb_batch_begin(&b, s);
-	share_drop_all(&b, s);
-	tlb_batch_finish(&b);
 	space_change_begin(s);
 	while ((r = RB_ROOT(&s->regions)) != NULL) {
 		region_remove(s, r);
@@ -87,6 +85,10 @@ void space_put(struct space *s)
 		dropped = r;
 	}
 	space_change_end(s);
+	/* Now no file that shrinks finds its way to our tables. */
+	tlb_batch_begin(&b, s);
+	share_drop_all(&b, s);
+	tlb_batch_finish(&b);
 	region_free_list(dropped);
 	pt_root_free(s->root);
 	kmem_cache_free(&space_cache, s);

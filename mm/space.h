@@ -48,6 +48,12 @@ struct space {
 	struct region_tree regions;
 	struct region *hint;		/* the region found last */
 	bool shares;			/* some of its tables may have other users (share.h) */
+	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c */
+		struct spinlock lock;	/* RANK_KEPT */
+		u8 first, n;
+		u32 turn;		/* times that pages were dropped */
+		struct { u32 where, turn; } table[32];	/* where: address / 2 MiB */
+	} kept;
 	u64 cpus;			/* CPUs whose root register is ours */
 	u64 pages;			/* pages in regions (VmSize) */
 	u64 locked_pages;

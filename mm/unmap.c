@@ -9,13 +9,16 @@
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
 #include "mm/check.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
-void vm_zap(struct space *s __unused, struct tlb_batch *b, vaddr_t start, vaddr_t end)
+void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
-	share_zap(b, start, end, tune.pt_reclaim == PT_RECLAIM_ALWAYS);
+	share_zap(b, start, end, tune.pt_reclaim);
+	if (tune.pt_reclaim == PT_RECLAIM_DEFERRED)
+		reclaim_turn(s, b);
 }
 
 void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, bool copies)
@@ -32,7 +35,7 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 		pt_unlock(p.table);
 		if (!p.own)
 			b->everyone = true;
-		else if (empty && tune.pt_reclaim == PT_RECLAIM_ALWAYS)
+		else if (empty && tune.pt_reclaim <= PT_RECLAIM_DEFERRED)
 			pt_unlink_empty(b, p.va);
 	}
 }

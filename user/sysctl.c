@@ -64,11 +64,12 @@ static int print_tunables(const char *name)
 	return printed;
 }
 
-/* Tell the range of a name whose value was refused. */
-static void print_range(const char *name)
+/* Tell in one line that the value was refused, and what the name takes instead. */
+static void tell_refusal(const char *name, const char *value, int why)
 {
 	size_t len = strlen(name);
 
+	fprintf(stderr, "sysctl: %s=%s: %s", name, value, strerror(why));
 	for (const char *line = tunables; line && *line;) {
 		size_t line_len = strcspn(line, "\n");
 
@@ -79,11 +80,11 @@ static void print_range(const char *name)
 			word(&rest);
 			word(&rest);
 			range = word(&rest);
-			fprintf(stderr, "sysctl: %s takes %s: %s\n", name, range,
-				rest + strspn(rest, " \t"));
+			fprintf(stderr, "; it takes %s: %s", range, rest + strspn(rest, " \t"));
 		}
 		line += line_len + (line[line_len] == '\n');
 	}
+	fputc('\n', stderr);
 }
 
 /* Read (value NULL) or set one tunable. Returns the exit status. */
@@ -111,10 +112,8 @@ static int one(const char *name, const char *value)
 	if (value) {
 		bool set = write(fd, value, strlen(value)) == (ssize_t)strlen(value);
 
-		if (!set) {
-			fprintf(stderr, "sysctl: %s=%s: %s\n", name, value, strerror(errno));
-			print_range(name);
-		}
+		if (!set)
+			tell_refusal(name, value, errno);
 		close(fd);
 		return !set;
 	}

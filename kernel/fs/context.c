@@ -72,17 +72,21 @@ static struct fs_context *own_context(void)
 	return current && current_process ? current_process->fs : NULL;
 }
 
-struct vnode *fs_cwd(void)
+struct vnode *fs_context_cwd(struct fs_context *c)
 {
-	struct fs_context *c = own_context();
 	struct vnode *v;
 
-	if (!c)
-		return vnode_get(vfs_root);
 	spin_lock(&c->lock);
 	v = vnode_get(c->cwd);
 	spin_unlock(&c->lock);
 	return v;
+}
+
+struct vnode *fs_cwd(void)
+{
+	struct fs_context *c = own_context();
+
+	return c ? fs_context_cwd(c) : vnode_get(vfs_root);
 }
 
 void fs_set_cwd(struct vnode *v)

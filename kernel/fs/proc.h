@@ -65,8 +65,10 @@ extern const struct file_ops proc_text_ops, proc_pagemap_ops, proc_ptwalk_ops, p
 int proc_text_open(struct proc_node *n, struct file *f);
 
 extern const struct proc_entry proc_root, proc_pid;	/* /proc, /proc/PID */
-extern const struct proc_entry proc_sys_list[];		/* /proc/sys/... */
+extern const struct proc_entry proc_sys_list[], proc_tunable;	/* /proc/sys/..., .../NAME */
 int proc_pid_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
+int proc_tunable_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
+#define PROC_TUNABLES .member = proc_tunable_member, .of = &proc_tunable
 
 /* The process of N with process_lock held, or NULL without. */
 struct process *proc_lock_process(struct proc_node *n);
@@ -88,6 +90,8 @@ static inline u64 proc_ticks(u64 ns)
 
 /* Begins to average the load, once. */
 void proc_load_start(void);
+/* The averages over 1, 5 and 15 minutes, times 2^16. */
+void proc_load(u64 average[3]);
 
 /* User and kernel time of P so far, in ns; under process_lock. */
 void proc_times(const struct process *p, u64 *user, u64 *kernel);

@@ -244,9 +244,19 @@ static int target_root(struct proc_node *n __unused, struct vnode **out)
 
 static int target_cwd(struct proc_node *n, struct vnode **out)
 {
-	if (n->pid != current_process->pid)
-		return -EACCES;
-	*out = fs_cwd();
+	struct process *p = proc_lock_process(n);
+	struct fs_context *c;
+
+	if (!p)
+		return -ESRCH;
+	c = p->nr_threads ? p->fs : NULL;	/* the last thread drops it without the lock */
+	if (c)
+		fs_context_get(c);
+	spin_unlock(&process_lock);
+	if (!c)
+		return -ENOENT;
+	*out = fs_context_cwd(c);
+	fs_context_put(c);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: /proc/sys: the tunables under vm/ by their own names, and those of Linux's settings that programs
- * look for. A tunable's file is the I-th of tunables.def; a value that it refuses is EINVAL, and a line on
- * the console says what it takes.
+ * Owns: /proc/sys: the tunables by their own names, at its top (for `sysctl NAME`) and under vm/, and those of
+ * Linux's settings that programs look for. A tunable's file is the I-th of tunables.def; a value that it
+ * refuses is EINVAL, and a line on the console says what it takes.
  */
 #include "kernel/base/tunables.h"
 #include "kernel/fs/proc.h"
@@ -10,7 +10,7 @@
 #include "kernel/thread.h"
 #include "kernel/version.h"
 
-static int tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
+int proc_tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
 	if (*key >= tunable_count())
 		return -ENOENT;
@@ -40,7 +40,7 @@ static int store_tunable(struct proc_file *pf, const char *text)
 	return e;
 }
 
-static const struct proc_entry tunable_entry = PROC_SET(NULL, show_tunable, store_tunable);
+const struct proc_entry proc_tunable = PROC_SET(NULL, show_tunable, store_tunable);
 
 static int show_uuid(struct text *t, const u8 id[16])
 {
@@ -132,6 +132,6 @@ static const struct proc_entry kernel_list[] = {
 
 const struct proc_entry proc_sys_list[] = {
 	PROC_DIR("kernel", 0555, .list = kernel_list),
-	PROC_DIR("vm", 0555, .list = vm_list, .member = tunable_member, .of = &tunable_entry),
+	PROC_DIR("vm", 0555, .list = vm_list, PROC_TUNABLES),
 	{ 0 }
 };

@@ -136,6 +136,12 @@ void proc_load_start(void)
 		timer_start(&load_timer, clock_ns() + LOAD_PERIOD, load_sample);
 }
 
+void proc_load(u64 average[3])
+{
+	for (int i = 0; i < 3; i++)
+		average[i] = load[i] * (65536 / LOAD_ONE);
+}
+
 static int show_loadavg(struct proc_file *pf __unused, struct text *t)
 {
 	struct process *p;
@@ -222,7 +228,7 @@ static const struct proc_entry root_list[] = {
 	PROC_TEXT("version", show_version),
 	PROC_TEXT("vmstat", show_vmstat),
 	{ .name = "sysrq-trigger", .mode = S_IFREG | 0200, .store = store_sysrq },
-	PROC_DIR("sys", 0555, .list = proc_sys_list),
+	PROC_DIR("sys", 0555, .list = proc_sys_list, PROC_TUNABLES),
 	PROC_LINK("self", link_self),
 	PROC_LINK("thread-self", link_thread_self),
 	{ 0 }

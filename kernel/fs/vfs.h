@@ -188,6 +188,7 @@ int vfs_path(struct vnode *v, char *buf, size_t size);
 
 /* The running process's directory, held, and its umask; / and 0 before there are processes. */
 struct vnode *fs_cwd(void);
+struct vnode *fs_context_cwd(struct fs_context *c);	/* the same of C, which the caller holds */
 void fs_set_cwd(struct vnode *v);	/* takes over the hold */
 u32 fs_umask(void);
 

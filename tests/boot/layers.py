@@ -42,7 +42,7 @@ def code_lines(text):
     return sum(1 for line in text.splitlines() if line.split("//")[0].strip())
 
 
-total = 0
+lines = {".c": 0, ".h": 0}
 for folder, allowed in MAY.items():
     for path in sources(folder):
         short = os.path.relpath(path, ROOT)
@@ -53,7 +53,9 @@ for folder, allowed in MAY.items():
         check("SPDX-License-Identifier: MIT" in text[:200], short + ": no SPDX line")
         check(text.count("/*", 0, 400) or text.startswith("#"), short + ": no opening comment")
         if not folder.startswith(("user", "tests")):
-            total += code_lines(text) if path.endswith((".c", ".h")) else 0
+            kind = os.path.splitext(path)[1]
+            if kind in lines:
+                lines[kind] += code_lines(text)
         for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
             home = os.path.dirname(name)
             check(home == folder or home in allowed or name in allowed,
@@ -64,8 +66,9 @@ for folder, allowed in MAY.items():
             bare = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
             found = BITS.findall(bare)
             check(not found, "%s knows page-table bits: %s" % (short, ", ".join(found)))
-for path in glob.glob(os.path.join(ROOT, "tools", "*")) + glob.glob(os.path.join(ROOT, "tests/*/*")):
-    if os.path.isfile(path):
+for path in (path for kind in ("tools/*", "tests/*/*", "tests/*/*/*")
+             for path in sorted(glob.glob(os.path.join(ROOT, kind)))):
+    if os.path.isfile(path) and not path.endswith(".pyc"):
         with open(path, encoding="utf-8", errors="replace") as f:
             count = sum(1 for _ in f)
         check(count <= LONGEST, "%s: %d lines" % (os.path.relpath(path, ROOT), count))
@@ -74,5 +77,5 @@ with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
 with open(os.path.join(ROOT, "kernel/base/tunables.def"), encoding="utf-8") as f:
     for name in re.findall(r"^(?:TUNABLE|CHOICE)\((\w+)", f.read(), re.MULTILINE):
         check("`%s`" % name in readme, "README.md: no word about the tunable " + name)
-print("%d lines of kernel code" % total)
+print("kernel: %d lines of code in .c files, %d with .h" % (lines[".c"], sum(lines.values())))
 finish()

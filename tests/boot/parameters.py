@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Unknown and wrong boot parameters: one line each, the default goes on."""
-from lib import run, equal, finish
+"""Unknown and wrong parameters, at boot and by sysctl: one line each, the old value goes on."""
+from lib import run, check, equal, finish
 
 
 def said(done, word):
@@ -27,4 +27,9 @@ done = run("--append", "debug_check=1 fault_around_bytes=5000", "--",
 equal(done.out, b"1\n4096\n", "good values are taken, rounded down to a power of two")
 done = run("--append", "x" * 3000, "--", "true")
 equal(done.status, 0, "a very long word")
+
+done = run("--", "sh", "-c", "sysctl fork_share=leaf && sysctl fork_share; sysctl fault_around_bytes=3")
+check(done.status not in (0, 124, 125, 126, 127), "sysctl: a refused value is a failure")
+equal(done.out, b"fork_share = leaf\nfork_share = leaf\n", "sysctl")
+equal(len(said(done, "4096..2097152")), 1, "sysctl: lines with the range")
 finish()

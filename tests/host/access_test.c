@@ -58,7 +58,8 @@ static void through_copy_on_write(void **state)
 	struct space *s = kit_space(), *child;
 	vaddr_t va = kit_anon(s, AREA, 1, RW);
 	struct kit_file *f = kit_file(2, false);
-	vaddr_t private = kit_map_file(s, f, AREA + PAGES(8), 0, 2, RW), shared = kit_map_file(s, f, AREA + PAGES(16), 0, 2, RW | R_SHARED);
+	vaddr_t private = kit_map_file(s, f, AREA + PAGES(8), 0, 2, RW);
+	vaddr_t shared = kit_map_file(s, f, AREA + PAGES(16), 0, 2, RW | R_SHARED);
 	u64 v = 5, got;
 
 	(void)state;
@@ -85,7 +86,8 @@ static void futex_keys(void **state)
 	struct space *a = kit_space(), *b;
 	struct kit_file *f = kit_file(8, true);
 	vaddr_t anon = kit_anon(a, AREA, 1, RW), one = kit_map_file(a, f, AREA + PAGES(8), 1, 4, RW | R_SHARED);
-	vaddr_t two = kit_map_file(a, f, AREA + PAGES(16), 3, 4, RW | R_SHARED), private = kit_map_file(a, f, AREA + PAGES(32), 0, 4, RW);
+	vaddr_t two = kit_map_file(a, f, AREA + PAGES(16), 3, 4, RW | R_SHARED);
+	vaddr_t private = kit_map_file(a, f, AREA + PAGES(32), 0, 4, RW);
 	struct futex_key k, l;
 
 	(void)state;

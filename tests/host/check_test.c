@@ -51,6 +51,7 @@ static void table_dead(void) { leaf()->dead = true; }
 static void table_level(void) { parent()->level = 3; }
 static void table_base(void) { leaf()->table.base += MiB(2); }
 static void table_not_table(void) { leaf()->kind = FRAME_ANON; }
+static void group_bit(void) { leaf()->table.groups = 0; }
 static void table_no_exec(void) { *pt_slot(parent(), va) |= PTE_NX; }
 static void upper_use(void) { parent()->refs = 2; }
 static void frame_freed(void) { frame_put(pt_child(*slot(1))); }
@@ -63,7 +64,11 @@ static void open_in_barred(void) { region(17)->flags = 0, *slot(17) = pte_set_wr
 static void kernels(void) { *slot(0) &= ~PTE_U; }
 static void no_class(void) { *slot(0) &= ~PTE_CLASS; }
 static void zero_written(void) { *slot(8) = pte_set_write(*slot(8), true); }
-static void not_the_zero_page(void) { *slot(8) = pte_leaf(1 << PAGE_SHIFT, PTE_CLASS_ZERO, PTE_USER), frames[1].kind = FRAME_KERNEL; }
+static void not_the_zero_page(void)
+{
+	*slot(8) = pte_leaf(1 << PAGE_SHIFT, PTE_CLASS_ZERO, PTE_USER);
+	frames[1].kind = FRAME_KERNEL;
+}
 static void in_no_region(void)
 {
 	space_change_begin(s);
@@ -112,7 +117,8 @@ static void checker_fires(void **state)
 		FAULT(live_too_high, "count 0 is 7, should be 6"), FAULT(live_of_parent, "level 2: count 0 is 0"),
 		FAULT(class_count, "count 1 is 3, should be 4"), FAULT(use_count, "has use 2"), FAULT(table_dead, "dead"),
 		FAULT(table_level, "level 3"), FAULT(table_base, "says that it maps"), FAULT(table_not_table, "kind 5"),
-		FAULT(table_no_exec, "is no table"), FAULT(upper_use, "has use 2 and a writable parent"), FAULT(frame_freed, "of kind 1"),
+		FAULT(group_bit, "group"), FAULT(table_no_exec, "is no table"), 
+		FAULT(upper_use, "has use 2 and a writable parent"), FAULT(frame_freed, "of kind 1"),
 		FAULT(frame_of_other_kind, "of kind 6"), FAULT(nobody_holds, "nobody holds"),
 		FAULT(shared_and_writable, "is writable, its page is shared"), FAULT(more_than_region, "is writable, its region"),
 		FAULT(exec_in_data, "is executable"), FAULT(open_in_barred, "is present, its region allows nothing"),
@@ -165,7 +171,13 @@ static void when_it_looks(void **state)
 
 /* A flush not done after each operation that needs one; then the page is used as before it. */
 static void after_unmap(void) { u64 v; vm_unmap(s, va + PAGES(1), PAGE_SIZE); fake_load(s, va + PAGES(1), &v); }
-static void after_dontneed(void) { u64 v; vm_advise(s, va, PAGES(4), MADV_DONTNEED); fake_load(s, va + PAGES(3), &v); }
+static void after_dontneed(void)
+{
+	u64 v;
+
+	vm_advise(s, va, PAGES(4), MADV_DONTNEED);
+	fake_load(s, va + PAGES(3), &v);
+}
 static void after_protect(void) { vm_protect(s, va, PAGES(4), R_READ); fake_store(s, va, 1); }
 static void after_barring(void) { u64 v; vm_protect(s, va, PAGES(4), 0); fake_load(s, va, &v); }
 static void after_fork(void) { space_fork(s); fake_store(s, va, 1); }
@@ -201,8 +213,8 @@ static void keep_flush(void *operation)
 static void no_flush_is_superfluous(void **state)
 {
 	static void (*const operations[])(void) = {
-		after_dontneed, after_protect, after_barring, after_fork, after_zero_write, after_truncation, after_map_over, after_unmap,
-		after_move,
+		after_dontneed, after_protect, after_barring, after_fork, after_zero_write, after_truncation, after_map_over,
+		after_unmap, after_move,
 	};
 
 	(void)state;

@@ -67,7 +67,8 @@ static void shared_is_shared(void **state)
 {
 	struct space *s = kit_space(), *child;
 	struct kit_file *f = kit_file(4, false);
-	vaddr_t anon = kit_anon(s, AREA, 2, RW | R_SHARED), file = kit_map_file(s, f, AREA + PAGES(8), 0, 4, RW | R_SHARED);
+	vaddr_t anon = kit_anon(s, AREA, 2, RW | R_SHARED);
+	vaddr_t file = kit_map_file(s, f, AREA + PAGES(8), 0, 4, RW | R_SHARED);
 	vaddr_t private = kit_map_file(s, f, AREA + PAGES(16), 0, 4, RW);
 
 	(void)state;

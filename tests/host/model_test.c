@@ -43,6 +43,7 @@ static void one_step(void)
 		return;
 	n = MIN(n, ZONE_PAGES - p % ZONE_PAGES);
 	fake_cpu_set((u32)(m - process) + (rnd(2) ? SPACES : 0));
+	tune.debug_check = rnd(32) == 0 ? 2 : 0;
 	failing = rnd(8) == 0;
 	if (failing)
 		kit_fail_nth(1 + (u32)rnd(5));

@@ -132,7 +132,8 @@ static void gate_counts(void **state)
 static void next_over_holes(void **state)
 {
 	static const vaddr_t base[] = {			/* of leaf tables, ascending */
-		0, AREA, AREA + MiB(2), AREA + MiB(8), AREA + GiB(3), 1UL << 39, (1UL << 39) + GiB(511) + MiB(1022), USER_END - MiB(2),
+		0, AREA, AREA + MiB(2), AREA + MiB(8), AREA + GiB(3),
+		1UL << 39, (1UL << 39) + GiB(511) + MiB(1022), USER_END - MiB(2),
 	};
 	struct space *s = kit_space();
 	u64 seed = 21;

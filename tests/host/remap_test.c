@@ -130,7 +130,8 @@ static void rights_and_forks_move_along(void **state)
 	assert_int_equal(vm_remap(s, va + PAGES(1), PAGES(1), PAGES(1), MREMAP_MAYMOVE | MREMAP_FIXED, FAR), FAR);
 	want_load(s, FAR, 2);
 	want_no_store(s, FAR, FAULT_ACCERR);
-	assert_int_equal(vm_remap(s, va + PAGES(2), PAGES(6), PAGES(6), MREMAP_MAYMOVE | MREMAP_FIXED, FAR + GiB(1)), FAR + GiB(1));
+	assert_int_equal(vm_remap(s, va + PAGES(2), PAGES(6), PAGES(6), MREMAP_MAYMOVE | MREMAP_FIXED,
+				  FAR + GiB(1)), FAR + GiB(1));
 	kit_store(s, FAR + GiB(1), 100);
 	fake_cpu_set(2);
 	want_load(child, va + PAGES(2), 3);

@@ -238,7 +238,8 @@ static void moves(void **state)
 
 	(void)state;
 	on(child);
-	assert_int_equal(vm_remap(child, va, PAGES(N), PAGES(N), MREMAP_MAYMOVE | MREMAP_FIXED, AREA + GiB(700)), AREA + GiB(700));
+	assert_int_equal(vm_remap(child, va, PAGES(N), PAGES(N), MREMAP_MAYMOVE | MREMAP_FIXED, AREA + GiB(700)),
+			 AREA + GiB(700));
 	all_as_written(s);
 	va = AREA + GiB(700);
 	all_as_written(child);
@@ -246,7 +247,8 @@ static void moves(void **state)
 	on(s);
 	va = was;
 	want(s, 0, 1);
-	assert_int_equal(vm_remap(s, va + PAGES(3), PAGES(20), PAGES(20), MREMAP_MAYMOVE | MREMAP_FIXED, AREA + GiB(800)), AREA + GiB(800));
+	assert_int_equal(vm_remap(s, va + PAGES(3), PAGES(20), PAGES(20), MREMAP_MAYMOVE | MREMAP_FIXED,
+				  AREA + GiB(800)), AREA + GiB(800));
 	want_load(s, AREA + GiB(800) + PAGES(5), 9);
 	fake_cpu_set(1);
 	want_load(child, AREA + GiB(700) + PAGES(8), 9);
@@ -363,7 +365,9 @@ static void no_memory(void **state)
 			case 2: r = vm_unmap(child, va + PAGES(24), PAGES(600)); break;
 			case 3: r = vm_protect(child, va + PAGES(700), PAGES(10), R_READ); break;
 			case 4: r = kit_try_anon(child, AREA + PAGES(N), 3, RW); break;
-			default: r = vm_remap(child, va + PAGES(800), PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED, AREA + GiB(9));
+			default:
+				r = vm_remap(child, va + PAGES(800), PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED,
+					     AREA + GiB(9));
 			}
 			kit_fail_none();
 			kit_check(child);

@@ -33,18 +33,25 @@ static vaddr_t word(u64 page, unsigned cpu) { return AREA + PAGES(page) + 8 * cp
 
 /* --- many faults at once ---------------------------------------------------------------------------- */
 
-/* All CPUs touch the same pages in different order; each has a word of its own in every page. */
+/* All CPUs touch the same pages in the same order; each has a word of its own in every page. */
 static void touch_all(unsigned cpu)
 {
-	u64 seed = cpu + 1, v;
+	u64 v;
 
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < 12; round++) {
+		u64 seed = round + 1, again = seed;
+
 		for (unsigned i = 0; i < 600; i++) {
 			u64 p = fake_random(&seed) % 600;
 
 			if (i & 1)
 				crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK);
 			crowd_want(fake_store(s, word(p, cpu), p + 1) == FAULT_OK);
+		}
+		crowd_meet();
+		for (unsigned i = 0; i < 600; i++) {
+			u64 p = fake_random(&again) % 600;
+
 			crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == p + 1);
 		}
 		crowd_meet();

@@ -189,7 +189,7 @@ static void advice(void **state)
 	want_load(s, va, 1);
 	want_load(s, va + PAGES(511), 512);
 	want_load(s, va + PAGES(300), 0);
-	assert_int_equal(vm_advise(s, va + PAGES(500), PAGES(600), MADV_DONTNEED), -ENOMEM);	/* a hole, and the rest is done */
+	assert_int_equal(vm_advise(s, va + PAGES(500), PAGES(600), MADV_DONTNEED), -ENOMEM);	/* a hole; the rest is done */
 	want_load(s, va + PAGES(511), 0);
 	vm_advise(s, va, PAGES(512), MADV_DONTNEED);
 	kit_store(s, shared, 5);

@@ -4,7 +4,7 @@
  * come back as they were, whatever interrupted; each exception becomes its signal; frames
  * that the CPU would refuse end in a signal; vector registers and FS, GS belong to a thread.
  */
-#include "test.h"
+#include "tests/user/test.h"
 #include <sys/time.h>
 #include <ucontext.h>
 

@@ -209,6 +209,28 @@ static void errors(void)
 	munmap(at, 2 * PAGE);
 }
 
+static void device_of_zeroes(void)
+{
+	int fd = open("/dev/zero", O_RDWR), status;
+	const int rw = PROT_READ | PROT_WRITE;
+
+	REQUIRE(fd >= 0);
+	for (int shared = 0; shared < 2; shared++) {
+		char *at = mmap(NULL, 2 * PAGE, rw, shared ? MAP_SHARED : MAP_PRIVATE, fd, (off_t)PAGE);
+
+		REQUIRE(at != MAP_FAILED);
+		EXPECT(at[0] == 0 && at[PAGE] == 0);
+		if (fork() == 0) {
+			at[PAGE] = 7;
+			_exit(0);
+		}
+		EXPECT(wait(&status) > 0 && status == 0);
+		EXPECT_EQ(at[PAGE], shared ? 7 : 0);
+		munmap(at, 2 * PAGE);
+	}
+	close(fd);
+}
+
 static void many_regions(void)
 {
 	char *at = anon_pages(512);
@@ -237,6 +259,7 @@ int main(void)
 	RUN(hints);
 	RUN(protections);
 	RUN(shared_anonymous);
+	RUN(device_of_zeroes);
 	RUN(partial_pages);
 	RUN(populate_and_noreserve);
 	RUN(errors);

@@ -304,6 +304,28 @@ static void limits_and_errors(void)
 	munmap(readable, PAGE);
 }
 
+static void opened_by_descriptor(void)
+{
+	char path[64], byte = 0;
+	int again;
+
+	alarm(10);	/* opening must not wait for another end, as that of a fifo does */
+	open_pipe(0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+	EXPECT_EQ(write(fds[1], "x", 1), 1);
+	close(fds[1]);
+	again = open(path, O_RDONLY);
+	EXPECT(again >= 0);
+	EXPECT(read(again, &byte, 1) == 1 && byte == 'x');
+	EXPECT_EQ(read(again, &byte, 1), 0);
+	fds[1] = open(path, O_WRONLY);
+	EXPECT(fds[1] >= 0);
+	EXPECT_EQ(write(fds[1], "y", 1), 1);
+	EXPECT(read(again, &byte, 1) == 1 && byte == 'y');
+	close(again);
+	close_pipe();
+}
+
 int main(void)
 {
 	RUN(bytes_in_order);
@@ -314,6 +336,7 @@ int main(void)
 	RUN(one_end_sleeps);
 	RUN(polling);
 	RUN(eventfds);
+	RUN(opened_by_descriptor);
 	RUN(limits_and_errors);
 	return test_end();
 }

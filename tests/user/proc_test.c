@@ -335,6 +335,26 @@ static void processes_are_listed(void)
 	close(fds[0]), close(fds[1]);
 }
 
+static void directory_of_another(void)
+{
+	char path[64], where[64] = "";
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		EXPECT(chdir("/dev") == 0);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, NULL, WUNTRACED);
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	EXPECT(readlink(path, where, sizeof(where) - 1) > 0 && !strcmp(where, "/dev"));
+	snprintf(path, sizeof(path), "/proc/%d/cwd/null", pid);
+	EXPECT(access(path, F_OK) == 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT(access(path, F_OK) != 0);
+}
+
 static void the_machine(void)
 {
 	long total = (long)proc_value("/proc/meminfo", "MemTotal");
@@ -381,6 +401,7 @@ int main(void)
 	RUN(mincore_bits);
 	RUN(maps_are_in_order);
 	RUN(processes_are_listed);
+	RUN(directory_of_another);
 	RUN(the_machine);
 	return test_end();
 }

@@ -172,6 +172,12 @@ static void instruments(void)
 		  0);
 	EXPECT(!strncmp(output, "0\n", 2));
 	EXPECT_EQ(shell("/bin/sysctl nosuch 2>&1"), 1);
+	/* The shell's own sysctl knows the names as well. */
+	EXPECT_EQ(shell("sysctl fork_share=leaf && sysctl fork_share && sysctl vm.fork_share=all"), 0);
+	EXPECT(strstr(output, "fork_share = leaf\nvm.fork_share = all\n") != NULL);
+	EXPECT_EQ(shell("sysctl fault_around_bytes=3 2>/dev/null"), 1);
+	EXPECT_EQ(shell("sysctl -n fault_around_bytes"), 0);
+	EXPECT(!strcmp(output, "65536\n"));
 	EXPECT_EQ(shell("ptdump"), 0);
 	EXPECT(strstr(output, "L4") && strstr(output, "tables"));
 	EXPECT_EQ(shell("ptdump 1"), 0);

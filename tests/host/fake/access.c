@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include <sched.h>
 #include <stdlib.h>
+#include "arch/cpu.h"
 #include "mm/fault.h"
 
 #define MAX_FAULTS_STRICT 1
@@ -14,6 +15,14 @@
 
 __thread u64 fake_nr_faults;
 bool fake_strict = true;
+
+void fake_jitter(void)
+{
+	static __thread u64 state;
+
+	if (!fake_strict && fake_random(&state) % 8 == 0)
+		sched_yield();
+}
 
 /* --- walking --------------------------------------------------------------------------------------- */
 
@@ -110,7 +119,8 @@ static struct cached *tlb_fill(struct fake_cpu *c, vaddr_t va, bool write, bool 
 	} while (!set_accessed(&w, write));
 	if (READ_ONCE(w.frame->kind) < FRAME_KERNEL)
 		fake_fail("CPU %u: the tables map %#lx to frame %#lx, which is free", fake_cpu, va, frame_number(w.frame));
-	return tlb_insert(c, va, (struct cached){ .frame = w.frame, .write = w.write, .exec = w.exec, .dirty = pte_dirty(w.leaf) });
+	return tlb_insert(c, va, (struct cached){ .frame = w.frame, .write = w.write, .exec = w.exec,
+						.dirty = pte_dirty(w.leaf) });
 }
 
 /* E is about to be used: is it still so? */

@@ -73,7 +73,8 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^try$\nrace:^pt_unlink_if_empty$\n";
+	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^try$\n"
+	       "race:^pt_unlink_if_empty$\n";
 }
 
 /* Long memory, so that the other side of a race has a stack to be recognized by. */

@@ -14,4 +14,7 @@ void crowd_meet(void);
 /* Has the crowd worked for longer than a test should take, on a slow or busy host? */
 bool crowd_late(void);
 
-#define crowd_want(c) do { if (!(c)) fake_fail("%s:%d: CPU %u: not so: %s", __FILE__, __LINE__, fake_cpu, #c); } while (0)
+#define crowd_want(c) do { \
+	if (!(c)) \
+		fake_fail("%s:%d: CPU %u: not so: %s", __FILE__, __LINE__, fake_cpu, #c); \
+} while (0)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "arch/cpu.h"
 #include "mm/init.h"
 #include "mm/pgtable.h"
 
@@ -66,6 +67,7 @@ static void fill_junk(u64 n)
 
 void fake_frame_alloc(struct frame *f, unsigned order)
 {
+	fake_jitter();
 	for (u64 n = frame_number(f); n < frame_number(f) + (1UL << order); n++) {
 		enum state was = age(n, USED);
 

@@ -9,18 +9,21 @@
 
 void arch_spin_wait(void);
 void cpu_irq_window(void);
+void fake_jitter(void);		/* with threads: lets another one run, now and then */
 static inline void cpu_pause(void) {}
 static inline void arch_freeze_others(void) {}
 static inline void arch_thaw_others(void) {}
 
 static inline void cpu_clear_page(void *page)
 {
+	fake_jitter();
 	memset(page, 0, PAGE_SIZE);
 }
 
 /* Word by word: a program may write the source meanwhile, and that race is the program's. */
 static inline void cpu_copy_page(void *dst, const void *src)
 {
+	fake_jitter();
 	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
 		((u64 *)dst)[i] = __atomic_load_n((const u64 *)src + i, __ATOMIC_RELAXED);
 }
