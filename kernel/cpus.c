@@ -12,6 +12,7 @@
 #include "kernel/base/print.h"
 #include "kernel/thread.h"
 #include "mm/kmem.h"
+#include "mm/limbo.h"
 
 #define DRAIN_NS 100000000UL	/* most that a drain waits for CPUs that are long in the kernel */
 
@@ -111,6 +112,7 @@ void cpus_drain_here(void)
 {
 	if (likely(!this_cpu(drain_asked)))
 		return;
+	limbo_reap_tables();
 	kstack_drain();
 	kmem_drain();
 	__atomic_store_n(this_cpu_ptr(drain_asked), false, __ATOMIC_RELEASE);

@@ -65,6 +65,11 @@ void limbo_regions(struct region *list)
 	limbo_reap();
 }
 
+void limbo_reap_tables(void)
+{
+	reap_tables(this_cpu_ptr(tables));
+}
+
 void limbo_reap(void)
 {
 	struct region *r;

@@ -11,4 +11,5 @@ struct region;
 
 void limbo_table(struct frame *table);		/* dead, flushed, without entries; any lock may be held */
 void limbo_regions(struct region *list);	/* by next_free; no lock held: dropping a file may sleep */
-void limbo_reap(void);				/* frees what has waited long enough on this CPU; no lock held */
+void limbo_reap_tables(void);			/* frees tables that have waited long enough on this CPU */
+void limbo_reap(void);				/* the same, and regions; no lock held */
