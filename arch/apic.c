@@ -12,6 +12,7 @@
 
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0 };
 enum { APIC_BASE_X2 = 1 << 10, APIC_BASE_ON = 1 << 11 };
+enum { LAPIC_ICR = 0x300, LAPIC_ICR_TO = 0x310, ICR_PENDING = 1 << 12, ICR_TRIES = 1000000 };
 enum { LAPIC_ID = 0x20, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0, LAPIC_SPURIOUS = 0xf0, LAPIC_TIMER = 0x320,
        LAPIC_LINT0 = 0x350, LAPIC_LINT1 = 0x360, LAPIC_ERROR = 0x370, LAPIC_COUNT = 0x380, LAPIC_LEFT = 0x390,
        LAPIC_DIVIDE = 0x3e0 };
@@ -94,6 +95,26 @@ static void lapic_init(void)
 	lapic_write(LAPIC_EOI, 0);
 }
 
+void apic_init_cpu(void)
+{
+	lapic_init();
+	lapic_write(LAPIC_LINT0, LVT_MASKED);	/* legacy interrupts are the boot CPU's */
+}
+
+u8 apic_own_id(void)
+{
+	return (u8)(lapic_read(LAPIC_ID) >> 24);
+}
+
+/* Called with interrupts off, so nobody comes between the two halves of the command. */
+void apic_send(u8 apic_id, u32 command)
+{
+	for (int i = 0; lapic_read(LAPIC_ICR) & ICR_PENDING && i < ICR_TRIES; i++)
+		cpu_pause();
+	lapic_write(LAPIC_ICR_TO, (u32)apic_id << 24);
+	lapic_write(LAPIC_ICR, command);
+}
+
 const char *apic_init(void)
 {
 	u32 r[4];
@@ -124,7 +145,7 @@ static void unmask(unsigned line)
 
 		if (gsi < base || gsi - base >= lines)
 			continue;
-		ioapic_write(i, 0x11 + 2 * (gsi - base), lapic_read(LAPIC_ID));
+		ioapic_write(i, 0x11 + 2 * (gsi - base), lapic_read(LAPIC_ID) & 0xff000000);
 		ioapic_write(i, 0x10 + 2 * (gsi - base), (IRQ_BASE + line) | (platform.line[line].low ? 1 << 13 : 0) |
 							 (platform.line[line].level ? 1 << 15 : 0));
 	}
@@ -144,7 +165,9 @@ void arch_interrupt(struct trapframe *f __unused, unsigned vector)
 	irq_ack();
 	if (line < NR_LINES && handlers[line].fn)
 		handlers[line].fn(handlers[line].arg);
-	else if (vector != IRQ_IPI_RESCHED)	/* its arrival is all it says */
+	else if (vector >= IRQ_IPI_RESCHED && vector <= IRQ_IPI_FREEZE)
+		arch_ipi(vector);
+	else
 		printk(LOG_WARN, "unexpected interrupt, vector %u", vector);
 }
 

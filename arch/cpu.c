@@ -73,7 +73,7 @@ void machine_check_print(void)
 }
 
 /* Control registers and MSRs: of every CPU. */
-static void cpu_registers(void)
+void cpu_registers(void)
 {
 	const struct cpu_features *f = &cpu_features;
 	u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (f->mca ? CR4_MCE : 0) |

@@ -43,6 +43,11 @@ static inline void cpu_pause(void) { __asm__ volatile("pause"); }
 /* Once per turn of a loop that waits for another CPU: pauses, and answers TLB shootdowns. */
 void arch_spin_wait(void);
 
+/* Until arch_thaw_others() every other CPU waits outside the kernel (or where it lets interrupts in), answering
+ * shootdowns: for the checker, which compares sums over all CPUs. The caller holds no lock. */
+void arch_freeze_others(void);
+void arch_thaw_others(void);
+
 /* Lets pending interrupts in, for a long operation that holds no lock. */
 static inline void cpu_irq_window(void) { __asm__ volatile("sti\n\tnop\n\tcli" ::: "memory"); }
 

@@ -47,12 +47,12 @@ _Static_assert(offsetof(struct trapframe, r11) == 48 && offsetof(struct trapfram
 	       offsetof(struct trapframe, cs) == 144 && offsetof(struct trapframe, rflags) == 152, "entry.S");
 _Static_assert(offsetof(struct tss, rsp) == 4, "switch.S: rsp0");
 
-/* GDT and TSS of the running CPU, whose IST stacks are the N guarded ones at STACKS. */
-static void cpu_tables_init(u8 (*stacks)[GUARDED_STACK])
+/* GDT, TSS and IDT of the running CPU. */
+void traps_init_cpu(const u64 stack_top[NR_GUARDED_STACKS])
 {
 	struct tss *tss = this_cpu_ptr(cpu_tss);
 	u64 *gdt = *this_cpu_ptr(cpu_gdt), base = (u64)tss;
-	struct table_pointer p = { sizeof(gdt_words) - 1, (u64)gdt };
+	struct table_pointer p = { sizeof(gdt_words) - 1, (u64)gdt }, interrupts = { sizeof(idt) - 1, (u64)idt };
 
 	gdt[KERNEL_CS / 8] = 0x00af9b000000ffff;
 	gdt[KERNEL_SS / 8] = 0x00cf93000000ffff;
@@ -61,7 +61,7 @@ static void cpu_tables_init(u8 (*stacks)[GUARDED_STACK])
 	gdt[7] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89UL << 40 | (base >> 24 & 0xff) << 56;
 	gdt[8] = base >> 32;
 	for (unsigned i = IST_NMI; i < NR_GUARDED_STACKS; i++) {
-		u64 *top = (u64 *)stacks[i + 1] - 2;
+		u64 *top = (u64 *)stack_top[i] - 2;
 
 		*top = this_cpu(percpu_offset);
 		tss->ist[i - 1] = (u64)top;
@@ -75,11 +75,13 @@ static void cpu_tables_init(u8 (*stacks)[GUARDED_STACK])
 			 "1:\tltr %w2\n\t"
 			 "mov %w3, %%ss"
 			 :: "m"(p), "i"(KERNEL_CS), "r"(7 * 8), "r"(KERNEL_SS) : "rax", "memory");
+	this_cpu(kernel_stack_top) = stack_top[STACK_BOOT];
+	__asm__ volatile("lidt %0" :: "m"(interrupts));
 }
 
 void traps_init(void)
 {
-	struct table_pointer p = { sizeof(idt) - 1, (u64)idt };
+	u64 stack_top[NR_GUARDED_STACKS];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(idt); i++) {
 		u64 stub = (u64)trap_stubs[i];
@@ -93,7 +95,7 @@ void traps_init(void)
 	idt[TRAP_DF].ist = IST_DF;
 	idt[TRAP_MC].ist = IST_MC;
 	idt[TRAP_DB].ist = IST_DB;
-	cpu_tables_init(guarded_stacks);
-	this_cpu(kernel_stack_top) = (u64)guarded_stacks[STACK_BOOT + 1];
-	__asm__ volatile("lidt %0" :: "m"(p));
+	for (unsigned i = 0; i < NR_GUARDED_STACKS; i++)
+		stack_top[i] = (u64)guarded_stacks[i + 1];
+	traps_init_cpu(stack_top);
 }

@@ -33,6 +33,16 @@
 	.popsection
 .endm
 
+/* The kernel's look at shared memory begins and ends (kernel/base/epoch.h). */
+.macro EPOCH_ENTER
+	mov	epoch_now, %rax
+	xchg	%rax, %gs:epoch_here
+.endm
+
+.macro EPOCH_LEAVE
+	movq	$0, %gs:epoch_here
+.endm
+
 .macro SAVE_BUT_RDI
 	push	%rsi
 	push	%rdx
@@ -92,6 +102,7 @@ entry_syscall:
 	push	%rax
 	push	%rdi
 	SAVE_BUT_RDI
+	EPOCH_ENTER
 	mov	%rsp, %rdi
 	call	trap_syscall
 	cmpl	$0, %gs:thread_work
@@ -108,6 +119,7 @@ entry_syscall:
 	jnz	leave_by_iretq
 	test	$0x10100, %r11d			/* RF, TF */
 	jnz	leave_by_iretq
+	EPOCH_LEAVE
 	RESTORE
 	mov	40(%rsp), %rsp
 	swapgs
@@ -121,6 +133,7 @@ to_user:
 	cmpl	$0, %gs:thread_work
 	jne	work
 leave_by_iretq:
+	EPOCH_LEAVE
 	RESTORE
 	add	$16, %rsp			/* orig_rax, error */
 	swapgs
@@ -140,6 +153,7 @@ work:
 	swapgs
 	push	%rdi
 	SAVE_BUT_RDI
+	EPOCH_ENTER
 	CALL_WITH_VECTOR \function
 	jmp	to_user
 1:
@@ -185,6 +199,7 @@ bad_iretq:
 	pop	%rax
 	push	%rdi
 	SAVE_BUT_RDI
+	EPOCH_ENTER
 	CALL_WITH_VECTOR trap_exception
 	jmp	to_user
 
@@ -230,6 +245,7 @@ debug:
 	push	8(%rdi)
 	push	(%rdi)
 	SAVE_BUT_RDI
+	EPOCH_ENTER
 	CALL_WITH_VECTOR trap_exception
 	jmp	to_user
 

@@ -14,7 +14,8 @@
 enum { MOST_FRAMES = 32 };
 
 void (*panic_describe)(char *buf, size_t size);
-static u32 panics;		/* begun so far, on any CPU: atomic */
+static u32 panics;		/* begun so far, on panic_cpu */
+static u32 panic_cpu;		/* number + 1 of the CPU that began: atomic */
 
 /* Can the word at VA be read? By the tables in force; their own addresses are checked against RAM. */
 static bool readable(vaddr_t va)
@@ -117,13 +118,24 @@ static void print_error(const struct trapframe *f)
 		       e & 2 ? " of the IDT" : "", e & 1 ? ", raised outside the program" : "");
 }
 
+static void __noreturn halt_for_good(void)
+{
+	for (;;)
+		__asm__ volatile("cli\n\thlt");
+}
+
 /* The first panic gets through; one within it, or after it, does not return here. */
 static void begin(const char *reason)
 {
-	u32 before = __atomic_fetch_add(&panics, 1, __ATOMIC_RELAXED);
+	u32 nobody = 0, me = this_cpu(cpu_number) + 1, before;
 	char who[80] = "";
 
 	__asm__ volatile("cli");
+	if (!__atomic_compare_exchange_n(&panic_cpu, &nobody, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) && nobody != me)
+		halt_for_good();
+	before = panics++;
+	if (!before)
+		ipi_stop_others();
 	print_panic();
 	if (before == 1)
 		printk(LOG_EMERG, "panic within the panic: %s", reason);
@@ -199,6 +211,8 @@ void trap_paranoid(struct trapframe *f, unsigned vector)
 		machine_check_print();
 		panic_trap(f, "machine check");
 	default:
+		if (__atomic_load_n(&panic_cpu, __ATOMIC_SEQ_CST))
+			halt_for_good();	/* ipi_stop_others */
 		panic_trap(f, "non-maskable interrupt");
 	}
 }

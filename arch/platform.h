@@ -14,7 +14,8 @@ struct platform {
 	unsigned nr_ioapics, nr_cpus;	/* nr_cpus: enabled ones */
 	struct { paddr_t pa; u32 gsi_base; } ioapic[MAX_IOAPICS];
 	struct { u32 gsi; bool level, low; } line[16];	/* where each legacy line arrives */
-	u8 apic_id[64];
+	u8 apic_id[64];			/* of the enabled ones, the boot CPU's among them */
+	unsigned nr_beyond;		/* more than there is room for, or whose id needs x2APIC */
 };
 extern struct platform platform;
 
@@ -29,13 +30,18 @@ extern void (*panic_describe)(char *buf, size_t size);
 
 /* Descriptor tables and trap stubs of the boot CPU; nothing may fault before. */
 void traps_init(void);
+/* The same for the running CPU, another than the boot CPU: its own stacks by their ends. */
+void traps_init_cpu(const u64 stack_top[NR_GUARDED_STACKS]);
 /* CR0, CR4, EFER, FPU, system-call entry, the user-access instructions: from what the CPU has. Before
  * text is mapped read-only. */
 void cpu_init(void);
+void cpu_registers(void);		/* again, on another CPU */
 /* What the machine-check banks hold, for a panic. */
 void machine_check_print(void);
 /* Interrupt controllers; lines stay masked. NULL, or why not. */
 const char *apic_init(void);
+void apic_init_cpu(void);		/* another CPU's own */
+u8 apic_own_id(void);
 /* The clock and this CPU's timer, calibrated. */
 void clock_init(void);
 /* This CPU's timer counts down from all ones between begin and end, which returns how far it came; start
@@ -44,6 +50,17 @@ void apic_timer_begin(void);
 u32 apic_timer_end(void);
 void apic_timer_start(u32 ticks);
 void apic_timer_deadline(u64 tsc);
+
+/* Interrupts the CPU with APIC_ID: COMMAND is a vector, or one of these. */
+enum { IPI_NMI = 0x400, IPI_INIT = 0x4500, IPI_STARTUP = 0x4600 };	/* STARTUP: | page number of the code */
+void apic_send(u8 apic_id, u32 command);
+
+/* Other CPUs: arch/smp.c. */
+extern u8 cpu_apic_id[];		/* by CPU number; set before the CPU starts */
+/* What a CPU that is not the boot CPU does first, on its own GS base and the lasting tables. */
+void cpu_start_here(const u64 stack_top[NR_GUARDED_STACKS]);
+void ipi_stop_others(void);		/* they halt for good; from panics, any state */
+void arch_ipi(unsigned vector);		/* IRQ_IPI_TLB has come */
 
 /* The CPU features that arch/ decides by. */
 struct cpu_features {

@@ -18,7 +18,7 @@ enum { TRAP_DE = 0, TRAP_DB = 1, TRAP_NMI = 2, TRAP_BP = 3, TRAP_OF = 4, TRAP_BR
        TRAP_DF = 8, TRAP_TS = 10, TRAP_NP = 11, TRAP_SS = 12, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17,
        TRAP_MC = 18, TRAP_XM = 19, TRAP_CP = 21,
        IRQ_BASE = 32, IRQ_UART1 = 36, IRQ_UART2 = 35, IRQ_TIMER = 0xf0, IRQ_IPI_RESCHED = 0xf1, IRQ_IPI_TLB = 0xf2,
-       IRQ_IPI_STOP = 0xf3, IRQ_SPURIOUS = 0xff };
+       IRQ_IPI_FREEZE = 0xf3, IRQ_SPURIOUS = 0xff };
 
 /* Selectors, the same as Linux's, and the flags that a program may choose (by sigreturn). */
 enum { KERNEL_CS = 0x10, KERNEL_SS = 0x18, USER_SS = 0x2b, USER_CS = 0x33 };

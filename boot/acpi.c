@@ -29,6 +29,7 @@ struct madt_entry {
 		struct { u8 id, reserved; u32 pa, gsi_base; } __attribute__((packed)) ioapic;	/* 1 */
 		struct { u8 bus, line; u32 gsi; u16 flags; } __attribute__((packed)) override;	/* 2 */
 		struct { u16 reserved; u64 pa; } __attribute__((packed)) lapic;			/* 5 */
+		struct { u16 reserved; u32 id, flags, processor; } __attribute__((packed)) x2apic;	/* 9 */
 	};
 } __attribute__((packed));
 
@@ -101,6 +102,11 @@ static void take_entry(const struct madt_entry *e)
 	if (e->type == 0 && e->length >= 8 && (e->cpu.flags & 1)) {
 		if (platform.nr_cpus < ARRAY_SIZE(platform.apic_id))
 			platform.apic_id[platform.nr_cpus++] = e->cpu.apic_id;
+		else
+			platform.nr_beyond++;
+	} else if (e->type == 9 && e->length >= 16 && (e->x2apic.flags & 1)) {
+		if (e->x2apic.id > 254)		/* the others are there as type 0, too */
+			platform.nr_beyond++;
 	} else if (e->type == 1 && e->length >= 12 && platform.nr_ioapics < MAX_IOAPICS) {
 		platform.ioapic[platform.nr_ioapics].pa = e->ioapic.pa;
 		platform.ioapic[platform.nr_ioapics++].gsi_base = e->ioapic.gsi_base;
@@ -125,13 +131,18 @@ void boot_read_acpi(void)
 		for (u64 at = sizeof(*m); at + 2 <= m->head.length;) {
 			const struct madt_entry *e = (const void *)((const u8 *)m + at);
 
-			if (e->length < 2 || at + e->length > m->head.length)
+			if (e->length < 2 || at + e->length > m->head.length) {
+				printk(LOG_WARN, "ACPI MADT: malformed at byte %lu: the rest is left out", at);
 				break;
+			}
 			take_entry(e);
 			at += e->length;
 		}
 	}
 	platform.madt = platform.nr_ioapics != 0;
+	if (platform.nr_beyond)
+		printk(LOG_WARN, "ACPI MADT: %u CPUs beyond the limit of %zu are left out", platform.nr_beyond,
+		       ARRAY_SIZE(platform.apic_id));
 	if (!platform.madt)
 		printk(LOG_WARN, "no usable ACPI MADT: interrupts by the legacy 8259");
 }

@@ -134,6 +134,8 @@ static pid_t join(struct thread *t, struct process *p, const struct clone_args *
 		process_link(p, a->flags & CLONE_PARENT ? me->parent : me);
 	}
 	thread_link(t, p, tid);
+	if (p->stopped)		/* it came too late to be told */
+		t->sig.work = true;
 	return tid;
 }
 

@@ -123,7 +123,7 @@ static void release_process(struct process *p)
 {
 	struct signal_process *sig = p->sig;
 
-	timer_cancel(&p->alarm);
+	itimer_exit(p);
 	process_note_rss(p);
 	check_after(p->space, true);
 	if (p == init_process)
@@ -149,6 +149,7 @@ static bool leave_process(struct thread *t, struct process *p, int exit_code)
 	spin_lock(&process_lock);
 	signal_thread_destroy(t);
 	p->user_ns += thread_cpu_ns(t);
+	p->min_faults += t->min_faults;
 	thread_unlink(t);
 	if (t->tid == p->pid)
 		p->leader_exit_code = exit_code;

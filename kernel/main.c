@@ -16,6 +16,7 @@
 #include "kernel/dev/uart.h"
 #include "kernel/fs/file.h"
 #include "kernel/process.h"
+#include "kernel/thread.h"
 #include "mm/init.h"
 
 static char init_path[256] = "/sbin/init";
@@ -142,6 +143,7 @@ void kernel_main(u32 magic, paddr_t info)
 	paddr_t root;
 	int err;
 
+	percpu_save_image();
 	uart_init();
 	console_write = uart_console_write;
 	console_clock = clock_ns;
@@ -151,6 +153,7 @@ void kernel_main(u32 magic, paddr_t info)
 	boot_read_acpi();
 	cpu_init();
 	demand(boot_map(&root));
+	boot_reserve_low();
 	demand(apic_init());
 	clock_init();
 	print_memory();
@@ -160,6 +163,7 @@ void kernel_main(u32 magic, paddr_t info)
 	demand(mm_init(&boot_info, root));
 	console_init();
 	start_files();
+	cpus_start();
 	err = process_start_init(init_path);
 	if (err) {
 		snprintf(why, sizeof(why), "cannot run %s: error %d", init_path, -err);

@@ -228,6 +228,16 @@ u64 process_cpu_ns(const struct process *p)
 	return ns;
 }
 
+u64 process_min_faults(const struct process *p)
+{
+	u64 n = p->min_faults;
+	const struct thread *t;
+
+	TAILQ_FOREACH(t, &p->threads, sibling)
+		n += READ_ONCE(t->min_faults);
+	return n;
+}
+
 void process_apply_limits(struct process *p, struct space *s)
 {
 	s->limit_as = p->limits[RLIM_AS].cur;

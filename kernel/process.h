@@ -42,6 +42,7 @@ struct thread {
 	struct space *space;		/* == process->space; NULL for kernel threads */
 	LIST_ENTRY(thread) by_tid;	/* process_lock */
 	/* sleeping: sleep_lock (RANK_SCHED) guards state, woken, poked, how */
+	bool on_cpu;			/* a CPU is on its stack, or leaving it: only that CPU may queue and run it */
 	struct spinlock sleep_lock;
 	bool woken;			/* one of its waiters was, or its time is over */
 	bool poked;			/* a signal came while it was about to sleep */
@@ -51,8 +52,10 @@ struct thread {
 	u32 cpu;
 	u64 affinity;			/* bit per CPU */
 	u64 slice_end;
-	u64 run_start;			/* when it got the CPU */
+	u64 run_start;			/* when it got the CPU; 0: it has none */
+	u32 time_seq;			/* odd while run_start and user_ns change */
 	u64 user_ns, kernel_ns;		/* times used until then; see thread_times */
+	u64 min_faults;			/* of this thread; process_usage adds them up */
 	/* signals: kernel/signal.c */
 	struct signal_thread sig;
 	/* threads library */
@@ -106,7 +109,7 @@ struct process {
 	struct credentials cred;
 	char comm[16];			/* as its first thread's; stays while a zombie */
 	u64 start_ns;
-	u64 min_faults, maj_faults;
+	u64 min_faults, maj_faults;	/* of threads that ended: process_min_faults has all */
 	u64 child_min_faults, child_maj_faults;
 	u64 user_ns, kernel_ns, child_user_ns, child_kernel_ns;	/* of threads that ended; of waited children */
 	u64 max_rss_pages, child_max_rss_pages;
@@ -130,6 +133,7 @@ extern u32 nr_threads;				/* there are now; process_lock */
 /* CPU time of T in ns so far, and of all threads P ever had; P's under process_lock. */
 u64 thread_cpu_ns(const struct thread *t);
 u64 process_cpu_ns(const struct process *p);
+u64 process_min_faults(const struct process *p);	/* the same for faults */
 
 /* Kernel thread running FN(ARG). NULL: no memory. */
 struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg);

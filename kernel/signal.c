@@ -148,7 +148,12 @@ bool signal_is_ignored(int signo)
 
 bool signal_reaps_children(const struct process *p)
 {
-	return p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
+	bool reaps;
+
+	spin_lock(&p->sig->lock);
+	reaps = p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
+	spin_unlock(&p->sig->lock);
+	return reaps;
 }
 
 static bool deliverable(const struct thread *t)
@@ -160,7 +165,12 @@ static bool deliverable(const struct thread *t)
 
 bool signal_is_pending(const struct thread *t)
 {
-	return t->sig.work || t->exiting;
+	if (!READ_ONCE(t->sig.work) && !READ_ONCE(t->exiting))
+		return false;
+	/* Who sent it from another CPU has set `work` alone; the call that now breaks off must meet it. */
+	if (t == current)
+		this_cpu(thread_work) |= WORK_SIGNAL;
+	return true;
 }
 
 void signal_update(struct thread *t)
@@ -179,8 +189,12 @@ void signal_recalculate(void)
 {
 	struct thread *t = current;
 
-	t->sig.work = t->exiting || t->process->stopped || deliverable(t);
-	if (t->sig.work)
+	/* Whoever sends sets first what is looked at here, then `work`: off before the look, none is lost. */
+	t->sig.work = false;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (t->exiting || t->process->stopped || deliverable(t))
+		WRITE_ONCE(t->sig.work, true);
+	if (READ_ONCE(t->sig.work))
 		this_cpu(thread_work) |= WORK_SIGNAL;
 	else
 		this_cpu(thread_work) &= ~WORK_SIGNAL;

@@ -152,4 +152,6 @@ bool signal_frame_push(struct trapframe *f, const struct siginfo *info, const st
 /* Timers: a signal that may be a timer's was dequeued; exec; the last put. No lock. kernel/sys_timer.c */
 void itimer_dequeued(struct siginfo *info);
 void itimer_exec(struct signal_process *s);
+/* P ends: what fires for it does so no more. */
+void itimer_exit(struct process *p);
 void itimer_destroy(struct signal_process *s);

@@ -223,11 +223,15 @@ static void notify_parent(struct process *p, int code, int status)
 {
 	struct process *parent = p->parent;
 	struct siginfo info = { .code = code, .by = { .pid = p->pid, .status = status } };
+	u64 flags;
 
 	if (!parent || !parent->sig)
 		return;
 	waitq_wake_all(&parent->child_wait);
-	if (!(signal_action(parent->sig, SIGCHLD).flags & SA_NOCLDSTOP))
+	spin_lock(&parent->sig->lock);
+	flags = signal_action(parent->sig, SIGCHLD).flags;
+	spin_unlock(&parent->sig->lock);
+	if (!(flags & SA_NOCLDSTOP))
 		send(parent, NULL, SIGCHLD, &info);
 }
 

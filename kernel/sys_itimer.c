@@ -47,10 +47,15 @@ static void cpu_timer_arm(struct process *p)
 static void cpu_timer_fire(struct timer *t)
 {
 	struct signal_process *s = container_of(t, struct signal_process, cpu_timer);
-	struct process *p = s->cpu_timer_owner;
+	struct process *p;
 	u64 used;
 
 	spin_lock(&process_lock);
+	p = s->cpu_timer_owner;
+	if (!p) {			/* it has ended */
+		spin_unlock(&process_lock);
+		return;
+	}
 	used = process_cpu_ns(p);
 	for (int i = 0; i < 2; i++) {
 		struct cpu_itimer *c = &s->cpu_itimer[i];
@@ -103,10 +108,16 @@ static void itimer_set(int which, u64 value, u64 interval)
 	struct process *p = current_process;
 
 	if (which == ITIMER_REAL) {
+		spin_lock(&process_lock);
+		p->alarm_interval = 0;		/* so that alarm_fire does not start it again */
+		spin_unlock(&process_lock);
 		timer_cancel(&p->alarm);
-		p->alarm_interval = value ? interval : 0;
-		if (value)
-			timer_start(&p->alarm, deadline_in(value), alarm_fire);
+		if (!value)
+			return;
+		spin_lock(&process_lock);
+		p->alarm_interval = interval;
+		timer_start(&p->alarm, deadline_in(value), alarm_fire);
+		spin_unlock(&process_lock);
 		return;
 	}
 	spin_lock(&process_lock);

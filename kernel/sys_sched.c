@@ -63,8 +63,10 @@ long sys_sched_setaffinity(ARGS)
 		return -EINVAL;
 	spin_lock(&process_lock);
 	t = a0 ? thread_find((pid_t)a0) : current;
-	if (t)
-		t->affinity = mask;
+	if (t) {
+		WRITE_ONCE(t->affinity, mask);
+		sched_move(t);
+	}
 	spin_unlock(&process_lock);
 	return t ? 0 : -ESRCH;
 }

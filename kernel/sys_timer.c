@@ -91,6 +91,7 @@ void itimer_dequeued(struct siginfo *info)
 	struct posix_timer *pt;
 
 	mutex_lock(&p->sig->timer_mutex);
+	spin_lock(&process_lock);	/* apart from who fires */
 	if (info->code != SI_TIMER) {
 		if (p->alarm_interval && !p->alarm.armed)
 			timer_start(&p->alarm, next_expiry(p->alarm.deadline, p->alarm_interval, now), alarm_fire);
@@ -101,6 +102,7 @@ void itimer_dequeued(struct siginfo *info)
 		if (pt->expires)
 			timer_start(&pt->timer, pt->expires, posix_timer_fire);
 	}
+	spin_unlock(&process_lock);
 	mutex_unlock(&p->sig->timer_mutex);
 }
 
@@ -116,6 +118,26 @@ void itimer_exec(struct signal_process *s)
 	mutex_lock(&s->timer_mutex);
 	while (!LIST_EMPTY(&s->timers))
 		delete_timer(LIST_FIRST(&s->timers));
+	mutex_unlock(&s->timer_mutex);
+}
+
+void itimer_exit(struct process *p)
+{
+	struct signal_process *s = p->sig;
+	struct posix_timer *pt, *next;
+
+	spin_lock(&process_lock);
+	p->alarm_interval = 0;
+	if (s->cpu_timer_owner == p)
+		s->cpu_timer_owner = NULL;
+	spin_unlock(&process_lock);
+	timer_cancel(&p->alarm);
+	if (LIST_EMPTY(&s->timers))
+		return;
+	mutex_lock(&s->timer_mutex);
+	LIST_FOREACH_SAFE(pt, &s->timers, link, next)
+		if (pt->process == p)
+			delete_timer(pt);
 	mutex_unlock(&s->timer_mutex);
 }
 

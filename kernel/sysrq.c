@@ -25,7 +25,7 @@ static void print_process(const struct process *p)
 	u64 size = p->space ? p->space->pages * (PAGE_SIZE / 1024) : 0;
 
 	printk(LOG_EMERG, "%5d %5d %5d %c %4u %9lu %9lu %9lu  %s", p->pid, p->parent ? p->parent->pid : 0, p->pgid,
-	       state, p->nr_threads, size, p->min_faults, process_cpu_ns(p) / 1000000, t ? t->comm : p->comm);
+	       state, p->nr_threads, size, process_min_faults(p), process_cpu_ns(p) / 1000000, t ? t->comm : p->comm);
 }
 
 static void print_tasks(void)

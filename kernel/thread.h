@@ -12,9 +12,21 @@ void sched_switched(void);		/* first act of a thread that has got the CPU */
 void thread_wake(struct thread *t);	/* for waitq_wake_*: T sleeps no more. Lock below RANK_SCHED may be held */
 u32 sched_nr_ready(void);		/* threads queued on this CPU */
 
+void sched_init_cpu(u32 cpu);		/* the variables of CPU, which does not run yet */
+void sched_kicked(void);		/* from the interrupt that other CPUs send */
+void sched_move(struct thread *t);	/* T's affinity has changed. Under process_lock */
+u64 sched_idle_ns(u32 cpu);		/* since boot */
+
+/* kernel/cpus.c: starts the other CPUs; each ends in sched_start. */
+void cpus_start(void);
+/* Has every CPU give back the free objects and stacks it keeps, for exact counts of memory; and what a CPU
+ * does so from the interrupt that asks. No spin lock is held. */
+void cpus_drain(void);
+void cpus_drain_here(void);
+
 /* kernel/timer.c */
 void timer_need(u64 deadline);		/* an IRQ_TIMER on this CPU by DEADLINE at the latest */
-void timers_init_cpu(void);		/* of a CPU that is not the boot CPU */
+void timers_init_cpu(u32 cpu);		/* of CPU, which does not run yet */
 
 /* Kernel stacks of KSTACK_PAGES pages above a guard page: kernel/kstack.c */
 #define KSTACK_PAGES 4

@@ -2,7 +2,9 @@
 /*
  * Owns: timers: a list per CPU, ordered by deadline, and what the CPU's timer interrupt is set to.
  *
- * A timer fires on the CPU that started it, from IRQ_TIMER, without a lock. The hardware is only ever set
+ * A timer fires on the CPU that started it, from IRQ_TIMER, without a lock. Its owner's lock keeps two that
+ * start it apart; FN may start it again. timer_start does not wait for FN (which may want a lock that
+ * the caller has), so for a moment FN may run once more than asked for; timer_cancel does wait. The hardware is only ever set
  * earlier, by timer_need; when it goes off early, nothing is due and it is set anew. Lock:
  * timer_queue.lock (RANK_TIMER) for the list, `armed` and `cpu` of its timers.
  */
@@ -25,9 +27,9 @@ static DEFINE_PERCPU(struct timer_queue, timer_queue) = {
 	.lock = SPINLOCK(RANK_TIMER), .list = TAILQ_HEAD_INITIALIZER(timer_queue.list), .hardware = NEVER,
 };
 
-void timers_init_cpu(void)
+void timers_init_cpu(u32 cpu)
 {
-	TAILQ_INIT(&this_cpu_ptr(timer_queue)->list);
+	TAILQ_INIT(&cpu_ptr(timer_queue, cpu)->list);
 }
 
 void timer_need(u64 deadline)
@@ -40,12 +42,35 @@ void timer_need(u64 deadline)
 	}
 }
 
+/* Takes T off the queue that it is in; false: it is in none. */
+static bool take_off(struct timer *t)
+{
+	bool was;
+
+	for (;;) {
+		u32 cpu = READ_ONCE(t->cpu);
+		struct timer_queue *q = cpu_ptr(timer_queue, cpu);
+
+		spin_lock(&q->lock);
+		if (cpu == t->cpu) {
+			was = t->armed;
+			if (was)
+				TAILQ_REMOVE(&q->list, t, link);
+			t->armed = false;
+			spin_unlock(&q->lock);
+			return was;
+		}
+		spin_unlock(&q->lock);
+	}
+}
+
 void timer_start(struct timer *t, u64 deadline, void (*fn)(struct timer *))
 {
 	struct timer_queue *q = this_cpu_ptr(timer_queue);
 	struct timer *before;
 
-	timer_cancel(t);
+	if (READ_ONCE(t->armed))
+		take_off(t);
 	spin_lock(&q->lock);
 	t->deadline = deadline;
 	t->fn = fn;
@@ -63,20 +88,19 @@ void timer_start(struct timer *t, u64 deadline, void (*fn)(struct timer *))
 		timer_need(deadline);
 }
 
-/* When it returns, FN is not running on another CPU either: the caller holds no lock that FN takes. */
+/* When it returns, T is not armed, even if FN does that, and FN is not running on another CPU: the caller
+ * holds no lock that FN takes. */
 bool timer_cancel(struct timer *t)
 {
-	struct timer_queue *q = cpu_ptr(timer_queue, t->cpu);
-	bool was;
+	bool was = take_off(t);
 
-	spin_lock(&q->lock);
-	was = t->armed;
-	if (was)
-		TAILQ_REMOVE(&q->list, t, link);
-	t->armed = false;
-	spin_unlock(&q->lock);
-	while (!was && t->cpu != this_cpu(cpu_number) && READ_ONCE(q->running) == t)
-		arch_spin_wait();
+	if (nr_cpus == 1)
+		return was;
+	do {
+		for (u32 cpu = 0; cpu < nr_cpus; cpu++)
+			while (cpu != this_cpu(cpu_number) && READ_ONCE(cpu_ptr(timer_queue, cpu)->running) == t)
+				arch_spin_wait();
+	} while (READ_ONCE(t->armed) && take_off(t));
 	return was;
 }
 

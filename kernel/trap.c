@@ -8,6 +8,7 @@
  */
 #include "arch/cpu.h"
 #include "arch/machine.h"
+#include "kernel/base/epoch.h"
 #include "kernel/base/print.h"
 #include "kernel/thread.h"
 #include "mm/fault.h"
@@ -56,7 +57,7 @@ static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 	result = fault_handle(t->space, va, (unsigned)f->error | FAULT_USER);
 	if (result == FAULT_OK) {
 		f->rip = rip;
-		t->process->min_faults++;
+		t->min_faults++;
 	} else if (result == FAULT_OOM) {
 		out_of_memory();
 	}
@@ -74,7 +75,7 @@ static inline void page_fault(struct trapframe *f)
 	}
 	result = fault_handle(t->space, va, (unsigned)f->error);
 	if (likely(result == FAULT_OK))
-		t->process->min_faults++;
+		t->min_faults++;
 	else
 		user_fault_failed(result, va);
 }
@@ -122,7 +123,10 @@ void trap_exception(struct trapframe *f, unsigned vector)
 void trap_interrupt(struct trapframe *f, unsigned vector)
 {
 	u32 ready = sched_nr_ready();
+	bool idle = !this_cpu(epoch_here);
 
+	if (idle)
+		epoch_enter();
 	count(interrupts);
 	switch (vector) {
 	case IRQ_TIMER:
@@ -130,14 +134,20 @@ void trap_interrupt(struct trapframe *f, unsigned vector)
 		timers_run();
 		sched_tick();
 		break;
+	case IRQ_IPI_RESCHED:
+		irq_ack();
+		sched_kicked();
+		break;
 	case IRQ_SPURIOUS:
-		return;
+		break;
 	default:
 		arch_interrupt(f, vector);
 	}
 	/* Who was woken by an interrupt has waited for it: it goes first. */
 	if (sched_nr_ready() > ready)
 		this_cpu(thread_work) |= WORK_RESCHED;
+	if (idle)
+		epoch_leave();
 }
 
 void trap_user_work(struct trapframe *f)

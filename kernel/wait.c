@@ -37,7 +37,7 @@ void process_usage(struct process *p, enum rusage_whose whose, struct rusage_tim
 	if (whose != USAGE_CHILDREN) {
 		u->user_ns = process_cpu_ns(p);
 		u->max_rss_pages = p->max_rss_pages;
-		u->min_faults = p->min_faults;
+		u->min_faults = process_min_faults(p);
 		u->maj_faults = p->maj_faults;
 	}
 	if (whose != USAGE_SELF) {

@@ -5,6 +5,7 @@
  * the frame that it maps. The first difference is a panic that says where.
  */
 #include "mm/check.h"
+#include "arch/cpu.h"
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
 #include "mm/fault_case.h"
@@ -133,6 +134,8 @@ void check_after(struct space *s, bool at_exit)
 {
 	if (likely(tune.debug_check < 2 && !(tune.debug_check && at_exit)))
 		return;
+	arch_freeze_others();
 	check_space(s);
 	check_frames();
+	arch_thaw_others();
 }

@@ -44,7 +44,7 @@ struct frame {
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
 		struct { struct kmem_cache *cache; void *free; u32 used, next; } slab; /* next: a frame number */
 		/* dead table: next in its batch; the lock stays usable */
-		struct { u64 keep[2]; struct frame *next; } doomed;
+		struct { u64 keep, tag; struct frame *next; } doomed;
 	};
 };
 _Static_assert(sizeof(struct frame) <= 32, "struct frame is one of 4096 bytes' worth");

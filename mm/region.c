@@ -8,6 +8,7 @@
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
 #include "mm/kmem.h"
+#include "mm/limbo.h"
 #include "mm/space.h"
 
 static KMEM_CACHE(region_cache, "region", struct region);
@@ -184,14 +185,23 @@ struct region *region_try_merge(struct space *s, struct region *r, struct region
 	return r;
 }
 
+void region_free(struct region *r)
+{
+	if (r->cache)
+		r->cache->ops->put(r->cache);
+	kmem_cache_free(&region_cache, r);
+}
+
 void region_free_list(struct region *list)
 {
+	if (nr_cpus > 1) {
+		limbo_regions(list);
+		return;
+	}
 	while (list) {
 		struct region *r = list;
 
 		list = r->next_free;
-		if (r->cache)
-			r->cache->ops->put(r->cache);
-		kmem_cache_free(&region_cache, r);
+		region_free(r);
 	}
 }

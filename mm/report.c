@@ -7,6 +7,7 @@
 #include "mm/report.h"
 #include "kernel/base/counters.h"
 #include "mm/kmem.h"
+#include "mm/limbo.h"
 
 void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg)
 {
@@ -192,6 +193,7 @@ void report_pagemap(struct space *s, vaddr_t va, unsigned count, u64 *out)
 
 void memory_usage(struct memory_usage *m)
 {
+	limbo_reap();
 	kmem_drain();
 	*m = (struct memory_usage){
 		.total = frame_nr_total(), .free = frame_nr_free(), .anon = frame_nr_kind(FRAME_ANON),

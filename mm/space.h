@@ -35,6 +35,7 @@ struct region {
 	u64 pgoff;			/* page of the cache at start */
 	TAILQ_ENTRY(region) mapping;	/* in cache->regions */
 	struct region *next_free;	/* in a list of regions to be dropped */
+	u64 tag;			/* while it waits there: mm/limbo.c */
 };
 RB_HEAD(region_tree, region);
 
@@ -94,4 +95,5 @@ int region_split(struct space *s, struct region *r, vaddr_t at);
 int region_split_edges(struct space *s, vaddr_t start, vaddr_t end);	/* so that none reaches across either */
 /* Joins R with its neighbours where they are alike; those swallowed go to *DROPPED. What R is part of now. */
 struct region *region_try_merge(struct space *s, struct region *r, struct region **dropped);
-void region_free_list(struct region *list);	/* drops caches; no lock held */
+void region_free(struct region *r);		/* drops its cache; no lock held */
+void region_free_list(struct region *list);	/* the same after a grace period, for regions that were in a tree */

@@ -8,6 +8,7 @@
 #include "mm/tlb.h"
 #include "arch/tlb.h"
 #include "kernel/base/counters.h"
+#include "mm/limbo.h"
 #include "mm/pgtable.h"
 #include "mm/space.h"
 
@@ -52,6 +53,10 @@ void tlb_batch_flush(struct tlb_batch *b)
 		struct frame *t = b->tables;
 
 		b->tables = t->doomed.next;
+		if (nr_cpus > 1) {
+			limbo_table(t);
+			continue;
+		}
 		count(pt_free);
 		frame_free_zeroed(t);
 	}

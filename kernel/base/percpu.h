@@ -24,6 +24,12 @@ DECLARE_PERCPU(u32, cpu_number);	/* 0 .. nr_cpus - 1 */
 extern u64 percpu_offsets[MAX_CPUS];	/* constant after the CPU is up */
 extern u32 nr_cpus;			/* CPUs running */
 
+/* Keeps the section as it is, for other CPUs: first of all, before anybody has written to it. */
+void percpu_save_image(void);
+size_t percpu_size(void);			/* bytes of a CPU's variables */
+/* Fills AREA (percpu_size() bytes, 64-aligned) with fresh variables of CPU, which does not run yet. */
+void percpu_add(u32 cpu, void *area);
+
 /* Pointers to the running CPU's own NAME, and to that of CPU. */
 #define this_cpu_ptr(name) ((__typeof__(name) *)((uintptr_t)&(name) + this_cpu(percpu_offset)))
 #define cpu_ptr(name, cpu) ((__typeof__(name) *)((uintptr_t)&(name) + percpu_offsets[cpu]))

@@ -56,6 +56,8 @@ static void console_receive(u8 c)
 	tty_receive(&console_tty, c);
 }
 
+static struct mutex sink_lock;		/* a write is one piece */
+
 static ssize_t sink_read(struct file *f __unused, vaddr_t buf __unused, size_t n __unused, u64 *pos __unused)
 {
 	return 0;
@@ -66,18 +68,20 @@ static ssize_t sink_write(struct file *f __unused, vaddr_t buf, size_t n, u64 *p
 	char chunk[256];
 	size_t done = 0, part;
 
+	mutex_lock(&sink_lock);
 	while (done < n) {
 		part = MIN(sizeof(chunk), n - done);
 		part -= user_copy_in(chunk, buf + done, part);
 		if (!part)
-			return done ? (ssize_t)done : -EFAULT;
+			break;
 		uart_write(SINK_PORT, chunk, part);
 		done += part;
 		cpu_irq_window();
 		if (done < n && signal_is_pending(current))
 			break;
 	}
-	return (ssize_t)done;
+	mutex_unlock(&sink_lock);
+	return done || !n ? (ssize_t)done : -EFAULT;
 }
 
 static unsigned sink_poll(struct file *f __unused, struct poll_table *pt __unused)
@@ -124,6 +128,7 @@ static void add_device(const char *name, u32 mode, u64 rdev, const struct file_o
 
 void console_init(void)
 {
+	mutex_init(&sink_lock);
 	serial_write = console_write;
 	if (serial_write)
 		console_write = log_write;

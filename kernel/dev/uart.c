@@ -2,20 +2,23 @@
 /*
  * Owns: two 16550 ports. Output is polled, a FIFO's worth at a time; the wait for a reader at the other
  * end is bounded by a clock, and a port that once ran into the bound is tried without waiting until
- * it moves again. No lock: the console's is print_lock or the tty's, COM2 is the tty's alone.
+ * it moves again. A port's lock is held while one FIFO is filled; whoever wants more than that in one
+ * piece has a lock of its own. A holder that a panic has stopped is not waited for.
  */
 #include "kernel/dev/uart.h"
 #include "arch/cpu.h"
 #include "arch/machine.h"
+#include "kernel/base/lock.h"
 
 enum { DATA, IER, FCR, LCR, MCR, LSR, IIR = FCR };
 enum { LSR_READY = 1, LSR_EMPTY = 0x20, IER_RECEIVED = 1 };
-enum { FIFO_SIZE = 16, MOST_AT_ONCE = 256, WAIT_SECONDS = 60 };
+enum { FIFO_SIZE = 16, MOST_AT_ONCE = 256, WAIT_SECONDS = 60, LOCK_TRIES = 1000000 };
 
 static struct uart {
 	u16 base;
 	u8 line;		/* legacy interrupt line */
 	bool stuck;
+	struct spinlock lock;	/* the transmit FIFO; RANK_NONE */
 	void (*rx)(u8 c);
 } uarts[NR_UARTS] = { { .base = 0x3f8, .line = 4 }, { .base = 0x2f8, .line = 3 } };
 
@@ -34,17 +37,29 @@ void uart_init(void)
 	}
 }
 
+static bool lock_port(struct uart *u)
+{
+	for (int i = 0; i < LOCK_TRIES && !spin_held(&u->lock); i++) {
+		if (spin_trylock(&u->lock))
+			return true;
+		arch_spin_wait();
+	}
+	return false;
+}
+
 size_t uart_write_some(unsigned port, const void *buf, size_t n)
 {
 	const u8 *data = buf;
 	u16 base = uarts[port].base;
+	bool locked = lock_port(&uarts[port]);
 
-	if (!(inb(base + LSR) & LSR_EMPTY))
-		return 0;
-	n = MIN(n, (size_t)FIFO_SIZE);
+	n = inb(base + LSR) & LSR_EMPTY ? MIN(n, (size_t)FIFO_SIZE) : 0;
 	for (size_t i = 0; i < n; i++)
 		outb(base + DATA, data[i]);
-	uarts[port].stuck = false;
+	if (n)
+		uarts[port].stuck = false;
+	if (locked)
+		spin_unlock(&uarts[port].lock);
 	return n;
 }
 
@@ -63,7 +78,7 @@ static bool wait_empty(struct uart *u)
 			u->stuck = true;
 			return false;
 		}
-		cpu_pause();
+		arch_spin_wait();
 	}
 	return true;
 }

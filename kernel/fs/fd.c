@@ -160,8 +160,12 @@ int files_exec(struct files **fs)
 
 		if (!own)
 			return -ENOMEM;
-		files_put(*fs);
+		struct files *old = *fs;
+
+		spin_lock(&process_lock);	/* who looks from outside holds it */
 		*fs = own;
+		spin_unlock(&process_lock);
+		files_put(old);
 	}
 	close_all(*fs, (*fs)->cloexec);
 	return 0;

@@ -214,7 +214,9 @@ static int store_counters(struct proc_file *pf, const char *text)
 		return -ENOMEM;
 	domain_get(new);
 	pf->domain = new;
+	spin_lock(&process_lock);	/* open_counters takes its hold under it */
 	current->domain = new;
+	spin_unlock(&process_lock);
 	domain_switch(old, new);
 	domain_put(old);
 	domain_put(file);

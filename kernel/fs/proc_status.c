@@ -201,7 +201,7 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 		    state_of(p, thread, n->tid), p->parent ? p->parent->pid : 0, p->pgid, p->sid, p->tty ? 4 << 8 | 64 : 0,
 		    p->tty ? p->tty->pgid : -1);
 	/* minflt cminflt majflt cmajflt utime stime cutime cstime priority nice num_threads itrealvalue starttime */
-	text_printf(t, "%lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", p->min_faults, p->child_min_faults,
+	text_printf(t, "%lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", process_min_faults(p), p->child_min_faults,
 		    p->maj_faults, p->child_maj_faults, proc_ticks(user), proc_ticks(kernel),
 		    proc_ticks(p->child_user_ns), proc_ticks(p->child_kernel_ns), 20 + p->nice, p->nice, p->nr_threads,
 		    proc_ticks(p->start_ns));

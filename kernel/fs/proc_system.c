@@ -8,6 +8,7 @@
 #include "kernel/base/tunables.h"
 #include "kernel/fs/proc.h"
 #include "kernel/sysrq.h"
+#include "kernel/thread.h"
 #include "kernel/version.h"
 #include "mm/report.h"
 
@@ -15,6 +16,7 @@ static int show_vmstat(struct proc_file *pf __unused, struct text *t)
 {
 	struct memory_usage m;
 
+	cpus_drain();
 	memory_usage(&m);
 	text_printf(t, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_shmem %lu\n", m.free, m.anon,
 		    m.file + m.shmem, m.shmem);
@@ -33,6 +35,7 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 {
 	struct memory_usage m;
 
+	cpus_drain();
 	memory_usage(&m);
 	kb_line(t, "MemTotal:", m.total);
 	kb_line(t, "MemFree:", m.free);
@@ -53,34 +56,38 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 	return 0;
 }
 
-/* User, kernel and idle time of all CPUs, ns. */
-static void machine_times(u64 *user, u64 *kernel, u64 *idle)
+/* Busy and idle time of CPU, ns. */
+static void cpu_times(u32 cpu, u64 *busy, u64 *idle)
 {
-	struct process *p;
-	u64 all = clock_ns() * nr_cpus;
+	u64 all = clock_ns();
 
-	*user = *kernel = 0;
-	spin_lock(&process_lock);
-	LIST_FOREACH(p, &all_processes, all) {
-		u64 u, k;
-
-		proc_times(p, &u, &k);
-		*user += u + p->child_user_ns;
-		*kernel += k + p->child_kernel_ns;
-	}
-	spin_unlock(&process_lock);
-	*idle = all - MIN(all, *user + *kernel);
+	*idle = MIN(sched_idle_ns(cpu), all);
+	*busy = all - *idle;
 }
 
+static void machine_times(u64 *busy, u64 *idle)
+{
+	*busy = *idle = 0;
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
+		u64 b, i;
+
+		cpu_times(cpu, &b, &i);
+		*busy += b;
+		*idle += i;
+	}
+}
+
+/* User and kernel are not told apart: all is user's. */
 static int show_stat(struct proc_file *pf __unused, struct text *t)
 {
-	u64 user, kernel, idle;
+	u64 busy, idle;
 
-	machine_times(&user, &kernel, &idle);
-	text_printf(t, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", proc_ticks(user), proc_ticks(kernel), proc_ticks(idle));
-	for (u32 cpu = 0; cpu < nr_cpus; cpu++)
-		text_printf(t, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", cpu, proc_ticks(user / nr_cpus), proc_ticks(kernel / nr_cpus),
-			    proc_ticks(idle / nr_cpus));
+	machine_times(&busy, &idle);
+	text_printf(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", proc_ticks(busy), proc_ticks(idle));
+	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
+		cpu_times(cpu, &busy, &idle);
+		text_printf(t, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, proc_ticks(busy), proc_ticks(idle));
+	}
 	text_printf(t, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
 		    counter_sum(C_interrupts), counter_sum(C_switches), clock_boot_epoch(), nr_processes_started,
 		    sched_runnable());
@@ -98,9 +105,9 @@ static int show_cpuinfo(struct proc_file *pf __unused, struct text *t)
 
 static int show_uptime(struct proc_file *pf __unused, struct text *t)
 {
-	u64 user, kernel, idle, now = proc_ticks(clock_ns());
+	u64 busy, idle, now = proc_ticks(clock_ns());
 
-	machine_times(&user, &kernel, &idle);
+	machine_times(&busy, &idle);
 	idle = proc_ticks(idle);
 	text_printf(t, "%lu.%02lu %lu.%02lu\n", now / 100, now % 100, idle / 100, idle % 100);
 	return 0;

@@ -1,2 +1,4 @@
 # What the Makefile's host tests leave out: the part of mm/ that needs the real machine.
 HOST_NOT := mm/init.c
+# What it wants of the base beyond counters, tunables and texts.
+HOST_SRC += kernel/base/epoch.c

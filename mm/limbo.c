@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns: the waiting lists of mm/limbo.h: two per CPU, each in the order of its tags. No locks. */
+#include "mm/limbo.h"
+#include "kernel/base/counters.h"
+#include "kernel/base/epoch.h"
+#include "mm/space.h"
+
+struct table_queue { struct frame *first, *last; };
+struct region_queue { struct region *first, *last; };
+static DEFINE_PERCPU(struct table_queue, tables);
+static DEFINE_PERCPU(struct region_queue, regions);
+
+static void reap_tables(struct table_queue *q)
+{
+	while (q->first && epoch_passed(q->first->doomed.tag)) {
+		struct frame *t = q->first;
+
+		q->first = t->doomed.next;
+		count(pt_free);
+		frame_free_zeroed(t);
+	}
+}
+
+void limbo_table(struct frame *table)
+{
+	struct table_queue *q = this_cpu_ptr(tables);
+
+	table->doomed.tag = epoch_retire();
+	table->doomed.next = NULL;
+	if (q->first)
+		q->last->doomed.next = table;
+	else
+		q->first = table;
+	q->last = table;
+	reap_tables(q);
+}
+
+static struct region *take_region(struct region_queue *q)
+{
+	struct region *r = q->first;
+
+	if (!r || !epoch_passed(r->tag))
+		return NULL;
+	q->first = r->next_free;
+	return r;
+}
+
+void limbo_regions(struct region *list)
+{
+	struct region_queue *q = this_cpu_ptr(regions);
+	u64 tag = epoch_retire();
+
+	while (list) {
+		struct region *r = list;
+
+		list = r->next_free;
+		r->tag = tag;
+		r->next_free = NULL;
+		if (q->first)
+			q->last->next_free = r;
+		else
+			q->first = r;
+		q->last = r;
+	}
+	limbo_reap();
+}
+
+void limbo_reap_tables(void)
+{
+	reap_tables(this_cpu_ptr(tables));
+}
+
+void limbo_reap(void)
+{
+	struct region *r;
+
+	reap_tables(this_cpu_ptr(tables));
+	while ((r = take_region(this_cpu_ptr(regions))) != NULL)	/* freeing may sleep, and wake on another CPU */
+		region_free(r);
+}

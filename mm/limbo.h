@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: tables and regions that nobody can find any more, but that a CPU which walks without a lock may still
+ * look at: they are freed after a grace period (kernel/base/epoch.h). Per CPU, oldest first. With one CPU
+ * there is nobody to wait for, and nothing ever waits here.
+ */
+#pragma once
+#include "mm/frame.h"
+
+struct region;
+
+void limbo_table(struct frame *table);		/* dead, flushed, without entries; any lock may be held */
+void limbo_regions(struct region *list);	/* by next_free; no lock held: dropping a file may sleep */
+void limbo_reap_tables(void);			/* frees tables that have waited long enough on this CPU */
+void limbo_reap(void);				/* the same, and regions; no lock held */
