@@ -92,7 +92,7 @@ class Machine:
 
     def __init__(self):
         self.qemu = "qemu-system-x86_64"
-        self.smp, self.mem, self.icount, self.accel = 1, "256M", False, "tcg"
+        self.smp, self.mem, self.icount, self.accel = 1, "1G", False, "tcg"
         self.disks, self.extra, self.gdb_port = [], [], None
         self.boot = []              # QEMU options for kernel, initrd, command line
         self.files = []             # descriptors that QEMU inherits

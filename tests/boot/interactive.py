@@ -22,7 +22,7 @@ class Console:
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execv(RUN, [RUN, "--timeout", "100", *options])
-        self.raw, self.text, self.seen = b"", "", 0
+        self.raw, self.text, self.seen, self.answers = b"", "", 0, 0
 
     def more(self, wait):
         if not select.select([self.fd], [], [], wait)[0]:
@@ -34,7 +34,8 @@ class Console:
         self.raw += data
         text = self.raw.decode("utf-8", "replace").replace("\r", "")
         self.text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-        if b"\x1b[6n" in data:                   # where is the cursor?
+        while self.answers < self.raw.count(b"\x1b[6n"):     # where is the cursor?
+            self.answers += 1
             os.write(self.fd, b"\x1b[1;1R")
         return bool(data)
 
@@ -55,7 +56,11 @@ class Console:
         os.write(self.fd, text.encode())
 
     def prompt(self):
-        return self.expect(r"[#$] $")
+        match = self.expect(r"[#$] $")
+        # The shell asks for the cursor behind its prompt: the answer must not come to the next program.
+        while match and not self.raw.endswith(b"\x1b[6n") and self.more(1):
+            pass
+        return match
 
     def status(self, limit=20):
         end = time.monotonic() + limit

@@ -11,14 +11,12 @@
 #define PAGES_USED 80			/* across two tables */
 
 static struct space *s, *relative[CPUS];
-static bool stop;
 
 static vaddr_t word(u64 page, unsigned n) { return AREA + MiB(2) - PAGES(PAGES_USED / 2) + PAGES(page) + 8 * n; }
 
 static int setup(void **state)
 {
 	kit_test_setup(state);
-	stop = false;
 	s = kit_space();
 	kit_anon(s, word(0, 0), PAGES_USED, RW);
 	for (u64 p = 0; p < PAGES_USED; p++)
@@ -39,13 +37,13 @@ static void write_or_fork(unsigned cpu)
 {
 	u64 seed = cpu, v, first[PAGES_USED * CPUS];
 
-	for (u64 n = 1; cpu && !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++) {
+	for (u64 n = 1; cpu && crowd_use(); n++) {
 		u64 p = fake_random(&seed) % PAGES_USED;
 
 		crowd_want(fake_store(s, word(p, cpu), n) == FAULT_OK);
 		crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == n);
 	}
-	for (unsigned turn = 0; !cpu && turn < 60 && !crowd_late(); turn++) {
+	for (unsigned turn = 0; !cpu && crowd_change(60); turn++) {
 		tune.fork_share = turn % 3;
 		struct space *child = space_fork(s);
 
@@ -60,8 +58,6 @@ static void write_or_fork(unsigned cpu)
 		tlb_switch_space(NULL);
 		space_put(child);
 	}
-	if (!cpu)
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 }
 
 static void forks_and_writes(void **state)

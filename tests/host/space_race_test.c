@@ -13,13 +13,11 @@
 
 static struct space *s;
 static struct kit_file *file;
-static bool stop;
 
 static int setup(void **state)
 {
 	kit_test_setup(state);
 	s = kit_space();
-	stop = false;
 	return 0;
 }
 
@@ -78,12 +76,11 @@ static void touch_while_dropped(unsigned cpu)
 	u64 seed = cpu + 7, v;
 
 	if (cpu == 0) {
-		for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++)
+		for (unsigned turn = 0; crowd_change(TURNS); turn++)
 			crowd_want(vm_advise(s, AREA, PAGES(512), MADV_DONTNEED) == 0);
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 		return;
 	}
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+	while (crowd_use()) {
 		u64 p = fake_random(&seed) % 64 * CPUS + cpu;		/* interleaved */
 
 		crowd_want(fake_store(s, word(p, cpu), p) == FAULT_OK);
@@ -100,13 +97,12 @@ static void faults_and_dontneed(void **state)
 
 /* --- neighbours in one table come and go ----------------------------------------------------------- */
 
-
 static void use_or_change(unsigned cpu)
 {
 	u64 seed = cpu + 99, v;
 
 	if (cpu < 2) {
-		while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		while (crowd_use()) {
 			u64 p = fake_random(&seed) % 64 * 8 + fake_random(&seed) % 4;
 
 			crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == p + cpu);
@@ -114,7 +110,7 @@ static void use_or_change(unsigned cpu)
 		}
 		return;
 	}
-	for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++) {
+	for (unsigned turn = 0; crowd_change(TURNS); turn++) {
 		vaddr_t va = AREA + PAGES(fake_random(&seed) % 64 * 8 + 4);
 		struct vm_map_args a = { .addr = va, .length = PAGES(4), .flags = RW | R_MAY_WRITE, .fixed = true };
 		enum fault_result r;
@@ -130,8 +126,6 @@ static void use_or_change(unsigned cpu)
 			crowd_want(r == FAULT_OK || r == FAULT_MAPERR || r == FAULT_ACCERR);
 		}
 	}
-	if (cpu == 3)
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 }
 
 static void faults_and_changes(void **state)
@@ -153,7 +147,7 @@ static void write_or_forbid(unsigned cpu)
 	u64 v;
 
 	if (cpu == 0) {
-		for (unsigned turn = 0; turn < TURNS / 3 && !crowd_late(); turn++) {
+		for (unsigned turn = 0; crowd_change(TURNS / 3); turn++) {
 			vm_protect(s, AREA, PAGES(20), R_READ);
 			u64 was[20];
 			for (u64 p = 0; p < 20; p++)
@@ -162,10 +156,9 @@ static void write_or_forbid(unsigned cpu)
 				crowd_want(fake_load(s, word(p, 0), &v) == FAULT_OK && v == was[p]);
 			vm_protect(s, AREA, PAGES(20), RW);
 		}
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 		return;
 	}
-	for (u64 n = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++) {
+	for (u64 n = 0; crowd_use(); n++) {
 		enum fault_result r = fake_store(s, word(n % 20, 0), n);
 
 		crowd_want(r == FAULT_OK || r == FAULT_ACCERR);
@@ -187,13 +180,12 @@ static void use_or_move(unsigned cpu)
 	u64 seed = cpu, v;
 
 	if (cpu == 0) {
-		for (unsigned turn = 0; turn < TURNS && !crowd_late(); turn++)
+		for (unsigned turn = 0; crowd_change(TURNS); turn++)
 			crowd_want(vm_remap(s, at[turn & 1], PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED,
 					    at[~turn & 1]) == (long)at[~turn & 1]);
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 		return;
 	}
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+	while (crowd_use()) {
 		u64 p = fake_random(&seed) % 16, k = fake_random(&seed) & 1;
 		enum fault_result r = fake_load(s, at[k] + PAGES(p), &v);
 
@@ -221,14 +213,13 @@ static void use_or_cut(unsigned cpu)
 	u64 seed = cpu, v;
 
 	if (cpu == 0) {
-		for (unsigned turn = 0; turn < TURNS / 3 && !crowd_late(); turn++) {
+		for (unsigned turn = 0; crowd_change(TURNS / 3); turn++) {
 			pcache_resize(&file->cache, PAGES(fake_random(&seed) % 32));
 			pcache_resize(&file->cache, PAGES(32));
 		}
-		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 		return;
 	}
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+	while (crowd_use()) {
 		u64 p = fake_random(&seed) % 32;
 		vaddr_t va = AREA + PAGES(p) + (cpu == 3 ? GiB(1) : 0) + 8 * cpu;
 		enum fault_result r = fake_load(s, va, &v);

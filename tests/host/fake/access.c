@@ -184,6 +184,7 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 
 	if (va & 7 || va >= USER_END)
 		fake_fail("a test accesses %#lx", va);
+	fake_jitter();
 	while (!try_access(s, va, error, value)) {
 		bool present = pte_present(fake_look(s, va).leaf);
 		enum fault_result r;

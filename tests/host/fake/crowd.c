@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include "arch/cpu.h"
 
 #define PATIENCE 2		/* seconds */
 
@@ -32,6 +33,29 @@ bool crowd_late(void)
 	return seconds() > started + PATIENCE;
 }
 
+static u64 uses, changes;
+static bool over;
+
+bool crowd_use(void)
+{
+	__atomic_fetch_add(&uses, 1, __ATOMIC_RELAXED);
+	return !__atomic_load_n(&over, __ATOMIC_RELAXED);
+}
+
+bool crowd_change(unsigned n)
+{
+	static __thread u64 random;
+	u64 wait = fake_random(&random) % 2 ? fake_random(&random) % 32 : 0;
+	u64 until = __atomic_load_n(&uses, __ATOMIC_RELAXED) + wait;
+
+	while (__atomic_load_n(&uses, __ATOMIC_RELAXED) < until && !crowd_late())
+		arch_spin_wait();
+	if (__atomic_fetch_add(&changes, 1, __ATOMIC_RELAXED) < n && !crowd_late())
+		return true;
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	return false;
+}
+
 static void *be_cpu(void *arg)
 {
 	fake_cpu = (u32)(uintptr_t)arg;
@@ -51,6 +75,8 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 
 	fake_strict = false;
 	work = fn;
+	uses = changes = 0;
+	over = false;
 	started = seconds();
 	fake_cpu_leave();		/* CPU 0 is the first thread's now */
 	if (pthread_barrier_init(&barrier, NULL, n))
