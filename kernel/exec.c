@@ -218,13 +218,12 @@ static void exchange_space(struct thread *t, struct process *p, struct space *s)
 	struct space *old = p->space;
 
 	thread_release_user(t);
-	process_note_rss(p);
 	check_after(old, true);
 	spin_lock(&process_lock);
 	p->space = t->space = s;
 	spin_unlock(&process_lock);
 	tlb_switch_space(s);
-	space_put(old);
+	p->max_rss_pages = MAX(p->max_rss_pages, space_put(old));
 }
 
 static void reset_thread(struct thread *t)

@@ -15,7 +15,6 @@
 #include "kernel/job.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
-#include "mm/report.h"
 #include "mm/check.h"
 
 void thread_release_user(struct thread *t)
@@ -43,12 +42,6 @@ void thread_release_vfork(struct thread *t)
 		t->vfork = NULL;
 	}
 	spin_unlock(&process_lock);
-}
-
-/* What it shares with relatives by table is not looked at: that would cost more than the exit itself. */
-void process_note_rss(struct process *p)
-{
-	p->max_rss_pages = MAX(p->max_rss_pages, space_own_pages(p->space));
 }
 
 void process_kill(struct process *p, int exit_code)
@@ -124,7 +117,6 @@ static void release_process(struct process *p)
 	struct signal_process *sig = p->sig;
 
 	itimer_exit(p);
-	process_note_rss(p);
 	check_after(p->space, true);
 	if (p == init_process)
 		machine_ends(p);
@@ -137,7 +129,7 @@ static void release_process(struct process *p)
 	p->space = NULL;
 	p->sig = NULL;
 	spin_unlock(&process_lock);
-	space_put(space);
+	p->max_rss_pages = MAX(p->max_rss_pages, space_put(space));
 	signal_process_put(sig);
 }
 

@@ -70,7 +70,6 @@ void thread_release_user(struct thread *t);
 /* The parent that waits in vfork for T goes on. No lock. */
 void thread_release_vfork(struct thread *t);
 /* Notes the resident pages of P's space as its peak, if they are. */
-void process_note_rss(struct process *p);
 
 /* kernel/exec.c. *F becomes the frame of the program at PATH (kernel memory); 0 or -errno. ARGV and ENVP
  * are the program's own arrays of pointers, or with KERNEL_ARGS, kernel arrays (init). */

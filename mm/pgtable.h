@@ -86,9 +86,12 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 			i = ((i >> PT_GROUP_SHIFT) + __builtin_ctz(groups)) << PT_GROUP_SHIFT;
 			continue;
 		}
-		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop; i++)
-			if (slots[i])
+		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop; i++) {
+			while (!(i & 3) && i + 4 <= stop && !(slots[i] | slots[i + 1] | slots[i + 2] | slots[i + 3]))
+				i += 4;
+			if (i < stop && slots[i])
 				return i;
+		}
 	}
 	return end;
 }

@@ -52,29 +52,6 @@ void space_usage(struct space *s, struct space_usage *u)
 	spin_unlock(&s->lock);
 }
 
-static u64 own_pages(struct frame *t, unsigned n)
-{
-	u64 pages = 0;
-
-	if (t->level == 1)
-		return t->table.count[PTE_CLASS_ANON] + t->table.count[PTE_CLASS_FILE] + t->table.count[PTE_CLASS_SHMEM];
-	for (unsigned i = 0; (i = pt_next_live(t, i, n)) < n; i++) {
-		pte_t e = READ_ONCE(pt_slots(t)[i]);
-
-		if (pte_writable(e))
-			pages += own_pages(pt_child(e), PT_ENTRIES);
-	}
-	return pages;
-}
-
-u64 space_own_pages(struct space *s)
-{
-	spin_lock(&s->lock);
-	u64 pages = own_pages(s->root, USER_ROOT_ENTRIES);
-	spin_unlock(&s->lock);
-	return pages;
-}
-
 static void region_name(struct space *s, struct region *r, char *buf, size_t size)
 {
 	buf[0] = 0;

@@ -11,9 +11,6 @@ struct space_usage {
 };
 void space_usage(struct space *s, struct space_usage *u);
 
-/* Resident pages in tables that nobody else uses; others are not looked into. */
-u64 space_own_pages(struct space *s);
-
 /* Calls VISIT for each table below T, T first. The space's lock is held. */
 void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg);
 /* One line of maps; NAME is room for SIZE bytes of path. */

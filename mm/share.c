@@ -56,12 +56,14 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	copy->table.groups = t->table.groups;
 }
 
-static void drop_table(struct tlb_batch *b, struct frame *t);
+static u64 drop_table(struct tlb_batch *b, struct frame *t);
 
-/* Lets go of everything that T, which nobody can reach any more, points to; T itself goes to the batch. */
-static void empty_table(struct tlb_batch *b, struct frame *t)
+/* Lets go of everything that T, which nobody can reach any more, points to; T itself goes to the batch. The
+ * number of pages. */
+static u64 empty_table(struct tlb_batch *b, struct frame *t)
 {
 	unsigned left = pt_live(t);
+	u64 pages = t->level > 1 ? 0 : left - t->table.count[PTE_CLASS_ZERO];
 
 	count_add(pt_clear, left);
 	for (unsigned i = 0; left; i++, left--) {
@@ -70,23 +72,23 @@ static void empty_table(struct tlb_batch *b, struct frame *t)
 
 		WRITE_ONCE(pt_slots(t)[i], 0);
 		if (t->level > 1)
-			drop_table(b, pt_child(e));
+			pages += drop_table(b, pt_child(e));
 		else if (pte_class(e) != PTE_CLASS_ZERO)
 			tlb_batch_frame(b, pt_child(e));
 	}
 	tlb_batch_table(b, t);
+	return pages;
 }
 
-/* One entry less points to T. */
-static void drop_table(struct tlb_batch *b, struct frame *t)
+/* One entry less points to T. The number of pages let go of with it. */
+static u64 drop_table(struct tlb_batch *b, struct frame *t)
 {
 	spin_lock_nested(&t->table.lock);
 	bool last = __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0;
 	if (last)
 		t->dead = true;
 	spin_unlock(&t->table.lock);
-	if (last)
-		empty_table(b, t);
+	return last ? empty_table(b, t) : 0;
 }
 
 /* Makes the table that PARENT's entry for VA points to PARENT's own. 0; -EAGAIN: look again; -ENOMEM. */
@@ -315,8 +317,9 @@ int share_fork(struct tlb_batch *b, struct space *parent, struct space *child)
 	return share_tables(b, parent->root, child->root, tune.fork_share == FORK_SHARE_ALL ? PT_LEVELS : 2);
 }
 
-void share_drop_all(struct tlb_batch *b, struct space *s)
+u64 share_drop_all(struct tlb_batch *b, struct space *s)
 {
+	u64 pages = 0;
 	unsigned left = pt_live(s->root);
 
 	for (unsigned i = 0; left; i++, left--) {
@@ -324,6 +327,7 @@ void share_drop_all(struct tlb_batch *b, struct space *s)
 		pte_t e = pt_slots(s->root)[i];
 
 		gate(b, s->root, &pt_slots(s->root)[i], 0, 0, 0);
-		drop_table(b, pt_child(e));
+		pages += drop_table(b, pt_child(e));
 	}
+	return pages;
 }

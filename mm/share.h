@@ -36,5 +36,6 @@ void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim 
 /* Fork: lets CHILD, which has no tables, use PARENT's from the level on that fork_share names. -ENOMEM. */
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child);
 
-/* Lets go of all tables of S below the root, which no CPU has loaded. */
-void share_drop_all(struct tlb_batch *b, struct space *s);
+/* Lets go of all tables of S below the root, which no CPU has loaded. The number of pages in those that had no
+ * other user. */
+u64 share_drop_all(struct tlb_batch *b, struct space *s);

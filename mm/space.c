@@ -66,13 +66,13 @@ void space_change_end(struct space *s)
 	spin_unlock(&s->lock);
 }
 
-void space_put(struct space *s)
+u64 space_put(struct space *s)
 {
 	struct region *r, *dropped = NULL;
 	struct tlb_batch b;
 
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
+		return 0;
 	if (unlikely(tune.debug_check))
 		check_space(s);
 	spin_lock(&all_lock);
@@ -87,10 +87,11 @@ void space_put(struct space *s)
 	space_change_end(s);
 	/* Now no file that shrinks finds its way to our tables. */
 	tlb_batch_begin(&b, s);
-	share_drop_all(&b, s);
+	u64 pages = share_drop_all(&b, s);
 	tlb_batch_finish(&b);
 	region_free_list(dropped);
 	pt_root_free(s->root);
 	kmem_cache_free(&space_cache, s);
+	return pages;
 }
 

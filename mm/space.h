@@ -71,7 +71,8 @@ struct space {
 struct space *space_create(void);	/* held once; NULL: no memory */
 struct space *space_fork(struct space *parent);	/* a copy as fork() makes it; NULL: no memory, parent unharmed */
 static inline void space_get(struct space *s) { __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED); }
-void space_put(struct space *s);	/* the last one drops it all; holds no lock */
+/* Drops a hold; the last one drops it all, and returns the pages that it alone had (others: 0). No lock held. */
+u64 space_put(struct space *s);
 
 /* Calls FN for every space there is, with its lock held. No lock held. */
 void space_each(void (*fn)(struct space *s, void *arg), void *arg);

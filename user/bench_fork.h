@@ -2,7 +2,7 @@
 /*
  * bench_fork.h - the part of bench.c that times fork, and writes and reads after it.
  *
- * Included by bench.c alone, after the helpers that it uses. With fork_share=none for
+ * Included by bench.c alone, after the functions that it uses. With fork_share=none for
  * comparison, where the kernel has that; it is left as `all`.
  */
 #ifndef USER_BENCH_FORK_H

@@ -135,7 +135,6 @@ static void use_or_cut(unsigned cpu)
 		r = fake_store(relative[cpu], AREA + GiB(1) + PAGES(p), p + cpu);
 		crowd_want(r == FAULT_BUS || r == FAULT_OK);
 	}
-	crowd_meet();		/* nobody cuts a file of a space that ends: that needs walkers of other spaces to be waited for */
 	tlb_switch_space(NULL);
 	space_put(relative[cpu]);
 }

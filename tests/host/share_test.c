@@ -192,6 +192,36 @@ static void holes(void **state)
 	all_as_written(child);
 }
 
+/* The same where a region is put or grows into the hole without anything being unmapped there before. */
+static void growing_into_holes(void **state)
+{
+	struct vm_map_args careful = { .addr = AREA - PAGES(8), .length = PAGES(4), .flags = RW, .fixed = true, .noreplace = true };
+	vaddr_t hole[4] = { careful.addr, AREA + PAGES(N), AREA + MiB(6), AREA + MiB(9) - PAGES(4) };
+
+	(void)state;
+	kit_space_end(child);
+	on(s);
+	s->brk_start = s->brk = hole[2];
+	assert_int_equal(vm_map_stack(s, AREA + MiB(9), PAGES(2)), 0);
+	kit_store(s, AREA + MiB(9) - 8, 1);		/* tables around all of these are there, and shared */
+	kit_anon(s, AREA + MiB(7) - PAGES(1), 1, RW);
+	kit_store(s, AREA + MiB(7) - PAGES(1), 1);
+	child = space_fork(s);
+	on(child);
+	assert_int_equal(vm_map(child, &careful), hole[0]);
+	assert_int_equal(vm_remap(child, va, PAGES(N), PAGES(N + 2), 0, 0), va);
+	assert_int_equal(vm_brk(child, hole[2] + PAGES(3)), hole[2] + PAGES(3));
+	for (unsigned i = 0; i < 4; i++)
+		want_load(child, hole[i], 0);		/* a read: must not fill what the parent sees; the last grows the stack */
+	on(s);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fake_look(s, hole[i]).leaf, 0);
+	for (unsigned i = 0; i < 3; i++)
+		want_no_load(s, hole[i], FAULT_MAPERR);
+	all_as_written(s);
+	all_as_written(child);
+}
+
 /* Reading fills the shared table for both; writing afterwards is still private. */
 static void reads_fill_in_place(void **state)
 {
@@ -389,7 +419,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(fork_copies_the_root), TEST(write_owns_its_path), TEST(last_user_takes_over), TEST(drops_are_private),
-		TEST(whole_tables_are_let_go), TEST(holes), TEST(reads_fill_in_place), TEST(rights), TEST(moves),
+		TEST(whole_tables_are_let_go), TEST(holes), TEST(growing_into_holes), TEST(reads_fill_in_place), TEST(rights), TEST(moves),
 		TEST(special_neighbours), TEST(files_and_truncation), TEST(orphans), TEST(a_thousand_forks), TEST(no_memory),
 	};
 

@@ -28,14 +28,13 @@ static void fill(uint32_t mark)
 				 how == FILE_READ			? 0x777 :
 									  0;
 
-		if (how == FILE_READ)
-			REQUIRE(mmap(hole(i), PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
-				     file, 0) == hole(i));
-		else if (how == SHARED_ANON)
-			REQUIRE(mmap(hole(i), PAGE, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == hole(i));
-		else
-			map_at(hole(i), PAGE, PROT_READ | PROT_WRITE);
+		int flags = how == SHARED_ANON ? MAP_SHARED : MAP_PRIVATE;
+		bool of_file = how == FILE_READ;
+
+		/* by turns as a hint, and fixed, which unmaps (and so owns tables) first */
+		flags |= (of_file ? 0 : MAP_ANONYMOUS) | (mark / 0x100 % 2 ? MAP_FIXED : 0);
+		REQUIRE(mmap(hole(i), PAGE, PROT_READ | PROT_WRITE, flags, of_file ? file : -1,
+			     0) == hole(i));
 		if (how == WRITTEN || how == SHARED_ANON)
 			put_stamp(hole(i), stamp);
 		probe_set(hole(i), OPEN, stamp);
@@ -251,7 +250,7 @@ static void many_turns(void)
 {
 	how = WRITTEN;
 	for (int i = 0; i < 6; i++) {
-		fill(0x1000 * (uint32_t)i);
+		fill(0x1100 * (uint32_t)i);
 		turn_over();
 		verify("one of many");
 		unfill();

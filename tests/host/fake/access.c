@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include "arch/cpu.h"
+#include "kernel/base/epoch.h"
 #include "mm/fault.h"
 
 #define MAX_FAULTS_STRICT 1
@@ -147,7 +148,6 @@ static bool try_access(struct space *s, vaddr_t va, unsigned error, u64 *value)
 	bool write = error & FAULT_WRITE, exec = error & FAULT_EXEC;
 	struct cached *e;
 
-	tlb_switch_space(s);
 	pthread_mutex_lock(&c->mutex);
 	bool answered = tlb_answer(fake_cpu);
 	if (c->root != s->root)
@@ -184,20 +184,26 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 
 	if (va & 7 || va >= USER_END)
 		fake_fail("a test accesses %#lx", va);
+	tlb_switch_space(s);
+	epoch_leave();			/* to user mode, for one instruction */
 	fake_jitter();
 	while (!try_access(s, va, error, value)) {
-		bool present = pte_present(fake_look(s, va).leaf);
 		enum fault_result r;
+		bool present;
 
+		epoch_enter();
 		if (tries++ == most)
 			fake_fail("access %#x to %#lx faults for ever", error, va);
 		fake_nr_faults++;
+		present = pte_present(fake_look(s, va).leaf);
 		r = fault_handle(s, va, FAULT_USER | error | (present ? FAULT_PRESENT : 0));
 		if (fake_locks_held())
 			fake_fail("fault_handle keeps %u locks", fake_locks_held());
 		if (r != FAULT_OK)
 			return r;
+		epoch_leave();
 	}
+	epoch_enter();
 	return FAULT_OK;
 }
 

@@ -3,7 +3,8 @@
  * Owns: the fake machine under mm/'s host tests: memory, CPUs with TLBs, page faults.
  *
  * A thread plays one CPU at a time (fake_cpu_set); one thread may play several in turn. What runs
- * between accesses is kernel mode: there a CPU answers TLB requests only where the real one would.
+ * between accesses is kernel mode: there a CPU answers TLB requests only where the real one would. An
+ * access is user mode, in which the CPU holds up no grace period (kernel/base/epoch.h).
  * Each CPU remembers every translation and every upper table it has used until it is told to forget,
  * and fails the test ("stale translation used") when it uses one that is no longer so:
  *   always: its frame or table has been freed since;

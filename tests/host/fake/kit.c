@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "mm/kmem.h"
+#include "mm/limbo.h"
 
 static u64 free_before;
 u32 kit_fork_share;
@@ -27,6 +28,7 @@ u64 kit_free_frames(void)
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
 		fake_cpu_set(cpu);
 		tlb_switch_space(NULL);
+		limbo_reap();
 		kmem_drain();
 		frame_drain();
 	}
@@ -150,6 +152,7 @@ struct kit_file *kit_file(u64 pages, bool shmem)
 
 void kit_file_close(struct kit_file *f)
 {
+	kit_free_frames();		/* regions that wait for their grace period hold the file */
 	assert_int_equal(f->refs, 1);
 	pcache_destroy(&f->cache);
 	free(f);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arch/tlb.h"
+#include "kernel/base/epoch.h"
 
 struct request {
 	const vaddr_t *va;
@@ -141,8 +142,17 @@ static void set_in_kernel(bool on)
 	pthread_mutex_unlock(&fake_cpus[fake_cpu].mutex);
 }
 
-void fake_cpu_leave(void) { set_in_kernel(false); }
-void fake_cpu_enter(void) { set_in_kernel(true); }
+void fake_cpu_leave(void)
+{
+	set_in_kernel(false);
+	epoch_leave();
+}
+
+void fake_cpu_enter(void)
+{
+	epoch_enter();
+	set_in_kernel(true);
+}
 
 void fake_cpu_set(u32 cpu)
 {
