@@ -18,6 +18,7 @@
 #include "kernel/process.h"
 #include "kernel/thread.h"
 #include "mm/init.h"
+#include "mm/vm.h"
 
 static char init_path[256] = "/sbin/init";
 
@@ -161,6 +162,7 @@ void kernel_main(u32 magic, paddr_t info)
 	take_parameters();
 	print_tunables();
 	demand(mm_init(&boot_info, root));
+	vm_pause = sched_pause;
 	console_init();
 	start_files();
 	cpus_start();

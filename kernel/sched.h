@@ -61,6 +61,8 @@ void mutex_unlock(struct mutex *m);
 /* Wakes T wherever it sleeps interruptibly: a signal has come. */
 void thread_interrupt(struct thread *t);
 void sched_ready(struct thread *t);	/* a new thread may run */
+/* For what may run long in the kernel, no lock held: interrupts and others get in; true if the thread is to die. */
+bool sched_pause(void);
 void sched_yield(void);			/* to the back of the queue */
 void sched_exit(void) __noreturn;	/* the dead thread's last act; its stack is freed by the next */
 void sched_tick(void);			/* from the timer interrupt */

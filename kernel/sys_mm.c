@@ -58,7 +58,7 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 
 	if (!length || offset & ~PAGE_MASK || type == 0 || type > MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	if (offset + length < offset)
+	if (!(flags & MAP_ANONYMOUS) && (offset > ~0UL >> 1 || length > (~0UL >> 1) - offset))
 		return -EOVERFLOW;
 	if (flags & MAP_HUGETLB)
 		return flags & MAP_ANONYMOUS ? -ENOMEM : -EINVAL;

@@ -6,6 +6,7 @@
  * (poll, and a mutex meanwhile): waking any sets thread->woken, which stays set while the thread has waiters
  * that it has not looked at, so that a nested sleep cannot swallow it. Lock: waitq.lock (RANK_WAITQ).
  */
+#include "arch/cpu.h"
 #include "kernel/base/errno.h"
 #include "kernel/process.h"
 #include "kernel/thread.h"
@@ -93,4 +94,12 @@ void waitq_wake_all(struct waitq *q)
 	while (wake_first(q))
 		;
 	spin_unlock(&q->lock);
+}
+
+bool sched_pause(void)
+{
+	cpu_irq_window();
+	if (this_cpu(thread_work) & WORK_RESCHED)
+		sched_yield();
+	return READ_ONCE(current->exiting) && signal_is_pending(current);
 }

@@ -120,19 +120,13 @@ static enum fault_result choose_case(struct fault *f)
 	return pte_class(f->old) == PTE_CLASS_ZERO ? fault_anon(f) : fault_cow(f);
 }
 
-/* The leaf table where the walk did not do: made, and for a write on a path of one's own, for a read whoever else uses it (mm/share.h). */
+/* Makes the leaf table that the walk did not find, or not as one's own: a write wants a path of its own, a read
+ * takes a table whoever else uses it (mm/share.h). NULL: no memory. */
 static __noinline struct frame *find_table(struct fault *f)
 {
-	if (!READ_ONCE(f->space->shares)) {
-		f->own = true;
-		return pt_make(f->space, f->va);
-	}
-	if (f->write) {
-		f->own = true;
+	if (f->write && READ_ONCE(f->space->shares))
 		return share_make_own(f->space, f->va, &f->took);
-	}
-	pt_make(f->space, f->va);
-	return pt_find_own(f->space->root, f->va, &f->own);
+	return pt_make(f->space, f->va);
 }
 
 static enum fault_result try(struct fault *f)
@@ -157,15 +151,17 @@ static enum fault_result try(struct fault *f)
 		count(fault_prot);
 		return FAULT_ACCERR;
 	}
+	f->owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
 	f->slot = pt_find_slot(s->root, f->va, &f->own);
-	if (likely(f->slot && f->own)) {
-		f->table = frame_of_ptr(f->slot);
-	} else {
-		f->table = find_table(f);
-		if (!f->table)
+	if (unlikely(!f->slot || !f->own)) {
+		if (!find_table(f))
 			return FAULT_OOM;
-		f->slot = pt_slot(f->table, f->va);
+		f->owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
+		f->slot = pt_find_slot(s->root, f->va, &f->own);
+		if (!f->slot || (f->write && !f->own))
+			return FAULT_AGAIN;
 	}
+	f->table = frame_of_ptr(f->slot);
 	f->old = READ_ONCE(*f->slot);
 	return choose_case(f);
 }

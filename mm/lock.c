@@ -12,9 +12,13 @@
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
+bool (*vm_pause)(void);
+
 long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 {
 	for (vaddr_t va = addr; va < addr + length; va += PAGE_SIZE) {
+		if (!(va & (64 * PAGE_SIZE - 1)) && vm_pause && vm_pause())
+			return -EINTR;
 		switch (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0))) {
 		case FAULT_OK:
 			break;
@@ -29,6 +33,22 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 		}
 	}
 	return 0;
+}
+
+/* What there is in [start, end) by regions, each as its rights allow; failures are not told. */
+static void populate_regions(struct space *s, vaddr_t start, vaddr_t end)
+{
+	while (start < end) {
+		spin_lock(&s->lock);
+		struct region *r = region_at_or_above(s, start);
+		vaddr_t from = r ? MAX(start, r->start) : end, to = r ? MIN(end, r->end) : end;
+		u32 flags = r ? r->flags : 0;
+		spin_unlock(&s->lock);
+		if (from < to && flags & R_PROT &&
+		    vm_populate(s, from, to - from, flags & R_WRITE && !(flags & R_SHARED)) == -EINTR)
+			return;
+		start = MAX(to, start + PAGE_SIZE);
+	}
 }
 
 long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock)
@@ -62,12 +82,7 @@ long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock)
 	space_change_end(s);
 	region_free_list(dropped);
 	if (!err && lock)
-		for (at = start; at < end; at += PAGE_SIZE) {
-			struct region *r = region_at(s, at);
-
-			if (r && r->flags & R_PROT)
-				vm_populate(s, at, PAGE_SIZE, r->flags & R_WRITE && !(r->flags & R_SHARED));
-		}
+		populate_regions(s, start, end);
 	check_after(s, false);
 	return err;
 }

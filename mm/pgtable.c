@@ -301,7 +301,7 @@ void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, st
 		tlb_batch_pages(b, va, n);
 }
 
-void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)
+bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)
 {
 	pte_t *src = pt_slot(from, va), *dst = pt_slot(to, new_va);
 	struct frame *first = from < to ? from : to, *second = from < to ? to : from;
@@ -309,7 +309,8 @@ void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *
 	spin_lock(&first->table.lock);
 	if (second != first)
 		spin_lock_nested(&second->table.lock);
-	for (unsigned i = 0; i < n; i++) {
+	bool there = !to->dead;
+	for (unsigned i = 0; i < n && there; i++) {
 		u64 offset = (u64)i * PAGE_SIZE;
 
 		if (src[i])
@@ -318,6 +319,7 @@ void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *
 	if (second != first)
 		spin_unlock(&second->table.lock);
 	spin_unlock(&first->table.lock);
+	return there;
 }
 
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n)

@@ -86,11 +86,10 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 			i = ((i >> PT_GROUP_SHIFT) + __builtin_ctz(groups)) << PT_GROUP_SHIFT;
 			continue;
 		}
-		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop; i++) {
-			while (!(i & 3) && i + 4 <= stop && !(slots[i] | slots[i + 1] | slots[i + 2] | slots[i + 3]))
-				i += 4;
-			if (i < stop && slots[i])
+		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop;) {
+			if (slots[i])
 				return i;
+			i += i + 4 <= stop && !(slots[i + 1] | slots[i + 2] | slots[i + 3]) ? 4 : 1;
 		}
 	}
 	return end;
@@ -113,8 +112,9 @@ void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned 
 /* Gives the N entries of T (locked) from VA on other rights. */
 void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit);
 
-/* Moves N entries from VA in leaf table FROM to NEW_VA in TO (may be the same), where nothing is. Takes both locks. */
-void pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n);
+/* Moves N entries from VA in leaf table FROM to NEW_VA in TO (may be the same), where nothing is. Takes both locks.
+ * False: TO has been unlinked meanwhile. */
+bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n);
 
 /* Fork: gives the anonymous pages among N entries from VA in FROM to TO as well; neither may write. Both locked. */
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n);

@@ -50,9 +50,8 @@ static void move_tables(struct remap *m)
 			/* There unless a truncation emptied it just now, or a late fault left an empty source. */
 			struct frame *table = pt_make(m->space, to);
 
-			if (table)
-				pt_move(&m->batch, p.table, from, table, to, n);
-			done += n;
+			if (!table || pt_move(&m->batch, p.table, from, table, to, n))
+				done += n;
 		}
 }
 
@@ -212,6 +211,8 @@ static long remap(struct remap *m)
 	if (m->old_len > r->end - m->old)
 		return -EFAULT;
 	if (m->flags & MREMAP_DONTUNMAP && r->flags & R_SHARED)
+		return -EINVAL;
+	if (r->cache && r->pgoff + ((m->old - r->start + m->new_len) >> PAGE_SHIFT) > MAX_FILE_PAGES)
 		return -EINVAL;
 	if (m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		if (m->new_len < m->old_len && (at = shrink(m)) < 0)

@@ -16,17 +16,26 @@
 #include "mm/gate.h"
 #include "mm/ptreclaim.h"
 
-/* The same for a table all of whose entries are tables, or anonymous pages: nothing to ask of any of them. */
-static void copy_full(pte_t *from, pte_t *to)
+/* N entries that are all tables, or all anonymous pages, and none empty: nothing to ask of any of them. */
+static void copy_run(pte_t *from, pte_t *to, unsigned n)
 {
 #pragma GCC unroll 8
-	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		pte_t e = gate_protect(&from[i]);
 
 		to[i] = e;
 		frame_get(pt_child(e));
 	}
-	count_add(pt_change, PT_ENTRIES);
+	count_add(pt_change, n);
+}
+
+/* Where T's entries begin, if they lie without a gap and are all of class C; else PT_ENTRIES. */
+static unsigned only_run(const struct frame *t, enum pte_class c)
+{
+	unsigned n = pt_live(t), first = pt_next_live(t, 0, PT_ENTRIES);
+	bool run = t->table.count[c] == n && first + n <= PT_ENTRIES && pt_next_live(t, first + n, PT_ENTRIES) == PT_ENTRIES;
+
+	return run ? first : PT_ENTRIES;
 }
 
 /* Gives COPY, linked nowhere, the entries of T, which is locked and used by others too. Nobody may write to what
@@ -35,10 +44,12 @@ static void copy_entries(struct frame *t, struct frame *copy)
 {
 	pte_t *from = pt_slots(t), *to = pt_slots(copy);
 	enum pte_class protect = t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON;
-	unsigned left = t->table.count[protect] == PT_ENTRIES ? 0 : pt_live(t);
+	unsigned left = pt_live(t), run = only_run(t, protect);
 
-	if (!left)
-		copy_full(from, to);
+	if (run < PT_ENTRIES) {
+		copy_run(from + run, to + run, left);
+		left = 0;
+	}
 	for (unsigned i = 0; left; i++, left--) {
 		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = from[i];
@@ -91,10 +102,25 @@ static u64 drop_table(struct tlb_batch *b, struct frame *t)
 	return last ? empty_table(b, t) : 0;
 }
 
-/* Makes the table that PARENT's entry for VA points to PARENT's own. 0; -EAGAIN: look again; -ENOMEM. */
-static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
+/* Tables no longer used by B's space, which loses its use only after a flush: its CPUs may walk them until then,
+ * and nobody else's flush tells them. */
+struct unlinked {
+	unsigned n;
+	struct frame *table[32];
+};
+
+static void drop_unlinked(struct tlb_batch *b, struct unlinked *u)
 {
-	struct frame *copy = NULL;
+	tlb_batch_all(b);
+	tlb_batch_flush(b);
+	while (u->n)
+		drop_table(b, u->table[--u->n]);
+}
+
+/* Makes the table that PARENT's entry for VA points to PARENT's own. 0; -EAGAIN: look again; -ENOMEM. */
+static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct unlinked *u)
+{
+	struct frame *copy;
 	int err = 0;
 
 	if (!pt_lock(parent))
@@ -114,16 +140,14 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
 		copy_entries(t, copy);
 		gate(b, parent, slot, va, pte_table(frame_pa(copy), true), 0);
 		tlb_batch_all(b);
+		u->table[u->n++] = t;
+		__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* while T is locked: fault_lock() looks */
 		count(pt_unshared);
 	} else {
 		err = -ENOMEM;
 	}
 	spin_unlock(&t->table.lock);
 	pt_unlock(parent);
-	if (copy) {
-		tlb_batch_flush(b);	/* our CPUs may use T until they have: it must not lose its last user before */
-		drop_table(b, t);
-	}
 	return err;
 }
 
@@ -134,27 +158,33 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va)
 static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span, struct frame **leaf)
 {
 	struct frame *t = b->space->root;
+	struct unlinked u;
+	int err = 0;
 
-	while (t->level > 1) {
+	u.n = 0;
+	while (t->level > 1 && err != -ENOMEM) {
 		pte_t e = READ_ONCE(*pt_slot(t, va));
 		vaddr_t base = ALIGN_DOWN(va, pt_span(t->level));
 
 		*span = pt_span(t->level);
 		if (!pte_present(e) || (lo <= base && base + *span <= hi))
-			return 0;
-		if (!pte_writable(e)) {
-			int err = own_child(b, t, va);
-
-			if (err == -ENOMEM)
-				return err;
-			t = err ? b->space->root : t;
+			goto out;
+		if (pte_writable(e)) {
+			t = pt_child(e);
 			continue;
 		}
-		t = pt_child(e);
+		if (u.n == ARRAY_SIZE(u.table))
+			drop_unlinked(b, &u);
+		err = own_child(b, t, va, &u);
+		if (err)
+			t = b->space->root;
 	}
 	*span = 0;
 	*leaf = t;
-	return 0;
+out:
+	if (u.n)
+		drop_unlinked(b, &u);
+	return err == -ENOMEM ? err : 0;
 }
 
 struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
@@ -212,20 +242,6 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 	return err;
 }
 
-/* Tables that a zap has unlinked, whose use falls after the next flush. */
-struct unlinked {
-	unsigned n;
-	struct frame *table[32];
-};
-
-static void drop_unlinked(struct tlb_batch *b, struct unlinked *u)
-{
-	tlb_batch_all(b);
-	tlb_batch_flush(b);
-	while (u->n)
-		drop_table(b, u->table[--u->n]);
-}
-
 /* Unlinks the shared table that T's entry for VA points to. */
 static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, struct unlinked *u)
 {
@@ -235,6 +251,7 @@ static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, stru
 	pte_t e = *pt_slot(t, va);
 	gate(b, t, pt_slot(t, va), va, 0, 0);
 	pt_unlock(t);
+	__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* before T's use falls */
 	count(pt_dropped);
 	u->table[u->n++] = pt_child(e);
 }
@@ -278,12 +295,14 @@ void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim 
 /* Gives TO the entries of FROM's user part: the tables themselves at LEVEL, copies of the tables above it. */
 static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *to, unsigned level)
 {
-	unsigned left = pt_live(from), n = from->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
+	unsigned left, n = from->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
 	int err = 0;
 
 	spin_lock_kind(&from->table.lock, from->level < PT_LEVELS);
+	left = pt_live(from);		/* under the lock: another thread may be linking tables */
 	for (unsigned i = 0; left && !err; i++, left--) {
 		i = pt_next_live(from, i, n);
+		BUG_ON(i >= n);
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
 		vaddr_t va = from->table.base + i * pt_span(from->level);
 

@@ -49,6 +49,7 @@ struct space {
 	struct region_tree regions;
 	struct region *hint;		/* the region found last */
 	bool shares;			/* some of its tables may have other users (share.h) */
+	u32 owned;			/* times that a table of others left its tables: who has walked before, walks again */
 	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c */
 		struct spinlock lock;	/* RANK_KEPT */
 		u8 first, n;

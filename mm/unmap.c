@@ -26,16 +26,23 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 	struct pt_piece p = PT_PIECE(s->root, start, end);
 
 	while (pt_next(&p)) {
+		bool own = false;
+
 		if (!pt_lock(p.table)) {
 			pt_again(&p);
 			continue;
 		}
+		if (pt_find_own(s->root, p.va, &own) != p.table) {	/* S has a copy by now */
+			pt_unlock(p.table);
+			pt_again(&p);
+			continue;
+		}
+		b->everyone |= READ_ONCE(s->shares);
 		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
+		b->everyone |= READ_ONCE(s->shares);			/* a fork may have come between */
 		bool empty = !pt_live(p.table);
 		pt_unlock(p.table);
-		if (!p.own)
-			b->everyone = true;
-		else if (empty && tune.pt_reclaim <= PT_RECLAIM_DEFERRED)
+		if (own && empty && tune.pt_reclaim <= PT_RECLAIM_DEFERRED)
 			pt_unlink_empty(b, p.va);
 	}
 }

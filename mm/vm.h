@@ -7,6 +7,8 @@
 #pragma once
 #include "mm/space.h"
 
+#define MAX_FILE_PAGES (~0UL >> (PAGE_SHIFT + 1))	/* offsets in files are below 2^63 */
+
 struct vm_map_args {
 	vaddr_t addr;		/* hint, or the place with fixed */
 	u64 length;
@@ -25,6 +27,10 @@ long vm_brk(struct space *s, vaddr_t brk);				/* the new break, or the old one *
 long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock);
 long vm_lock_all(struct space *s, bool lock);				/* every region there is now */
 long vm_sync(struct space *s, vaddr_t addr, u64 length, int flags);
+/* Called now and then by what may take long, no lock held: lets interrupts and other threads in; true: the thread is
+ * to die, stop. NULL: nobody to ask. Set once at boot. */
+extern bool (*vm_pause)(void);
+
 long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or -errno of the first page that fails */
 /* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */
 long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);

@@ -241,13 +241,44 @@ static void faults_and_truncation(void **state)
 	kit_file_close(file);
 }
 
+/* --- strangers look in: CPUs that do not run the space, and so get none of its flushes ----------------- */
+
+static void use_or_look_in(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	while (cpu < 2 ? crowd_change(TURNS * 2) : crowd_use()) {
+		u64 p = fake_random(&seed) % 4 * 600;		/* each in a table of its own */
+
+		if (cpu < 2) {
+			crowd_want(fake_store(s, word(p, cpu), p + 1) == FAULT_OK);
+			crowd_want(vm_advise(s, AREA + PAGES(p), PAGES(1), MADV_DONTNEED) == 0);
+		} else if (fake_random(&seed) % 4) {
+			crowd_want(space_read(s, word(p, 0), &v, 8) == 8 && (v == 0 || v == p + 1));
+		} else {
+			struct space_usage u = kit_usage(s);
+
+			crowd_want(u.anon <= 4 && u.tables <= 1 + 1 + 1 + 4);
+		}
+		fake_cpu_leave();		/* to user mode and back */
+		fake_cpu_enter();
+	}
+}
+
+static void faults_and_strangers(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 2400, RW);
+	crowd_run(CPUS, use_or_look_in);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
-		TEST(faults_and_remap), TEST(faults_and_truncation),
+		TEST(faults_and_remap), TEST(faults_and_truncation), TEST(faults_and_strangers),
 	};
 
 	return KIT_RUN(tests);

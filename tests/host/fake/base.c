@@ -126,6 +126,7 @@ void lock_debug_take(struct spinlock *l, bool nested)
 {
 	const struct spinlock *last = nr_held ? held[nr_held - 1] : NULL;
 
+	fake_jitter();
 	if (spin_held(l))
 		panic("lock of rank %u taken twice", l->rank);
 	if (last && l->rank && last->rank && (nested ? l->rank < last->rank : l->rank <= last->rank))
