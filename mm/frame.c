@@ -247,6 +247,7 @@ static __always_inline void release(struct frame *f)
 	this_cpu(kinds[f->kind])--;
 	count(pgfree);
 	f->kind = FRAME_FREE;
+	f->listed = 0;		/* a table may have been marked as kept back */
 }
 
 void frame_free(struct frame *f)
