@@ -23,9 +23,11 @@ EXTRA = [":", "forkbench 1 >/dev/null", "(echo a | cat) >/dev/null", "sleep 0.1"
 def boot(number, rng):
     way = rng.choice(["pvh"] * 6 + ["bios"] * 3 + ["uefi"])
     mem = rng.choice([s for s in SIZES if way != "uefi" or s[-1] == "G" or int(s[:-1]) >= 128])
-    options = ["--boot", way, "--mem", mem, "--timeout", "60"]
+    options = ["--boot", way, "--mem", mem]
     if rng.random() < 0.4:
         options += ["--icount"]
+    # The firmware alone takes most of a minute when every instruction is counted.
+    options += ["--timeout", "240" if way == "uefi" and "--icount" in options else "60"]
     if rng.random() < 0.3:
         options += ["--append", "debug_check=%d" % rng.randint(1, 2)]
     kind, status = rng.random(), rng.randint(0, 123)

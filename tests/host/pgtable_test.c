@@ -129,6 +129,32 @@ static void gate_counts(void **state)
 	kit_space_end(s);
 }
 
+/* The scan that skips groups finds what a look at every entry finds. */
+static void next_live(void **state)
+{
+	struct space *s = kit_space();
+	struct frame *t = table_at(s, AREA);
+	u64 seed = 77;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 300; turn++) {
+		unsigned dense = turn % 5 ? 40 : 2;
+
+		for (unsigned i = 0; i < PT_ENTRIES; i++)
+			store(s, t, AREA + PAGES(i), fake_random(&seed) % dense ? 0 : pte_leaf(0, PTE_CLASS_ZERO, PTE_USER));
+		for (unsigned from = 0; from < PT_ENTRIES; from += 1 + (unsigned)(fake_random(&seed) % 9)) {
+			unsigned end = from + (unsigned)(fake_random(&seed) % (PT_ENTRIES + 1 - from)), i = from;
+
+			while (i < end && !pt_slots(t)[i])
+				i++;
+			assert_int_equal(pt_next_live(t, from, end), i);
+		}
+	}
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		store(s, t, AREA + PAGES(i), 0);
+	kit_space_end(s);
+}
+
 static void next_over_holes(void **state)
 {
 	static const vaddr_t base[] = {			/* of leaf tables, ascending */
@@ -340,7 +366,7 @@ static void kernel_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(making), KIT_TEST(gate_counts), KIT_TEST(next_over_holes), KIT_TEST(unlinking),
+		KIT_TEST(making), KIT_TEST(gate_counts), KIT_TEST(next_live), KIT_TEST(next_over_holes), KIT_TEST(unlinking),
 		KIT_TEST(out_of_memory), KIT_TEST(filling_and_clearing), KIT_TEST(protecting), KIT_TEST(moving),
 		KIT_TEST(kernel_pages),
 	};

@@ -6,7 +6,7 @@
 #include <time.h>
 #include "arch/cpu.h"
 
-#define PATIENCE 2		/* seconds */
+#define PATIENCE 1000		/* ms */
 
 static pthread_barrier_t barrier;
 static void (*work)(unsigned cpu);
@@ -20,17 +20,17 @@ void crowd_meet(void)
 
 static u64 started;
 
-static u64 seconds(void)
+static u64 milliseconds(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec;
+	return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
 }
 
 bool crowd_late(void)
 {
-	return seconds() > started + PATIENCE;
+	return milliseconds() > started + PATIENCE;
 }
 
 static u64 uses, changes;
@@ -77,7 +77,7 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 	work = fn;
 	uses = changes = 0;
 	over = false;
-	started = seconds();
+	started = milliseconds();
 	fake_cpu_leave();		/* CPU 0 is the first thread's now */
 	if (pthread_barrier_init(&barrier, NULL, n))
 		abort();
