@@ -133,7 +133,7 @@ static enum fault_result try(struct fault *f)
 {
 	struct space *s = f->space;
 
-	f->seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
+	f->stamp = __atomic_load_n(&s->stamp, __ATOMIC_ACQUIRE);
 	if (unlikely(f->seq & 1)) {
 		spin_lock(&s->lock);	/* wait for the change to end */
 		spin_unlock(&s->lock);
@@ -151,7 +151,6 @@ static enum fault_result try(struct fault *f)
 		count(fault_prot);
 		return FAULT_ACCERR;
 	}
-	f->owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
 	f->slot = pt_find_slot(s->root, f->va, &f->own);
 	if (unlikely(!f->slot || !f->own)) {
 		if (!find_table(f))

@@ -15,7 +15,10 @@ struct fault {
 	bool write, exec;
 	bool own;			/* nobody else uses a table on the way to va */
 	bool took;			/* a table was made own for this fault */
-	u32 seq, owned;			/* of the space, before the region was found and the table walked to */
+	union {				/* of the space, before the region was found and the table walked to */
+		struct { u32 seq, owned; };
+		u64 stamp;
+	};
 	u32 flags;			/* of the region, and its other fields, as found */
 	struct pcache *cache;
 	u64 index;			/* page of the cache at va */
@@ -30,7 +33,7 @@ static inline bool fault_lock(struct fault *f)
 {
 	if (unlikely(!pt_lock(f->table)))
 		return false;
-	if (likely(READ_ONCE(f->space->seq) == f->seq && READ_ONCE(f->space->owned) == f->owned && ((*f->slot ^ f->old) & ~PTE_HARDWARE) == 0))
+	if (likely(READ_ONCE(f->space->stamp) == f->stamp && ((*f->slot ^ f->old) & ~PTE_HARDWARE) == 0))
 		return true;
 	pt_unlock(f->table);
 	return false;

@@ -43,13 +43,18 @@ struct space {
 	struct frame *root;
 	LIST_ENTRY(space) all;		/* in the list of all spaces (its lock) */
 	u32 refs;
-	u32 seq;			/* odd: regions are being changed */
+	union {
+		struct {
+			u32 seq;	/* odd: regions are being changed */
+			u32 owned;	/* times that a table of others left its tables: who has walked before, walks again */
+		};
+		u64 stamp;		/* both, for faults to compare at once */
+	};
 	struct spinlock lock;
 	u32 nr_regions;
 	struct region_tree regions;
 	struct region *hint;		/* the region found last */
 	bool shares;			/* some of its tables may have other users (share.h) */
-	u32 owned;			/* times that a table of others left its tables: who has walked before, walks again */
 	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c */
 		struct spinlock lock;	/* RANK_KEPT */
 		u8 first, n;
