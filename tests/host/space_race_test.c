@@ -214,8 +214,18 @@ static void use_or_cut(unsigned cpu)
 
 	if (cpu == 0) {
 		for (unsigned turn = 0; crowd_change(TURNS / 3); turn++) {
-			pcache_resize(&file->cache, PAGES(fake_random(&seed) % 32));
+			u64 p = fake_random(&seed) % 32;
+
+			if (turn & 1)
+				pcache_punch(&file->cache, PAGES(p), PAGES(p + 1));
+			else
+				pcache_resize(&file->cache, PAGES(p));
 			pcache_resize(&file->cache, PAGES(32));
+			for (p = 0; p < 32; p++) {		/* nothing that was cut off is mapped */
+				struct fake_view v = fake_look(s, AREA + PAGES(p));
+
+				crowd_want(!v.frame || v.frame->cached.cache == &file->cache);
+			}
 		}
 		return;
 	}
@@ -248,7 +258,9 @@ static void use_or_look_in(unsigned cpu)
 	u64 seed = cpu, v;
 
 	while (cpu < 2 ? crowd_change(TURNS * 2) : crowd_use()) {
-		u64 p = fake_random(&seed) % 4 * 600;		/* each in a table of its own */
+		/* Each in a table of its own, and in the same slot there: who looks into a table that has
+		 * become another's meanwhile reads the wrong page. */
+		u64 p = fake_random(&seed) % 4 * PT_ENTRIES;
 
 		if (cpu < 2) {
 			crowd_want(fake_store(s, word(p, cpu), p + 1) == FAULT_OK);
@@ -268,7 +280,7 @@ static void use_or_look_in(unsigned cpu)
 static void faults_and_strangers(void **state)
 {
 	(void)state;
-	kit_anon(s, AREA, 2400, RW);
+	kit_anon(s, AREA, 4 * PT_ENTRIES, RW);
 	crowd_run(CPUS, use_or_look_in);
 }
 
