@@ -127,8 +127,8 @@ int pcache_get(struct pcache *c, u64 index, struct frame **out)
 	struct frame *f = frame_alloc_zeroed(FRAME_CACHE);
 	if (!f)
 		return -ENOMEM;
-	if (c->ops->read) {
-		err = c->ops->read(c, index, f);
+	if (c->ops->read_many) {
+		err = c->ops->read_many(c, index, &f, 1);
 		if (err) {
 			frame_put(f);
 			return err;

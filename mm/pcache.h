@@ -15,11 +15,15 @@
 struct pcache;
 struct region;
 
+#define PCACHE_READ_MAX 64
+
 struct pcache_ops {
 	void (*get)(struct pcache *c);			/* hold, drop the owner */
 	void (*put)(struct pcache *c);
-	/* Reads page INDEX into F (zeroed before). NULL: there is nothing behind the cache. May sleep. */
-	int (*read)(struct pcache *c, u64 index, struct frame *f);
+	/* Reads N (up to PCACHE_READ_MAX) pages from INDEX on into N zeroed frames that nobody else knows. 0 or
+	 * -EIO. NULL: there is nothing behind the cache. May sleep; no lock is held. */
+	int (*read_many)(struct pcache *c, u64 index, struct frame **f, unsigned n);
+	bool clean;		/* nobody writes to its pages: any can be dropped and read again */
 	/* Path for /proc/PID/maps into BUF. */
 	void (*name)(struct pcache *c, char *buf, size_t size);
 	void (*identity)(struct pcache *c, u64 *dev, u64 *ino);
@@ -51,7 +55,7 @@ void pcache_destroy(struct pcache *c);	/* no region maps it; drops all frames */
 /* The frame of INDEX with a hold for the caller; NULL if there is none. */
 struct frame *pcache_find(struct pcache *c, u64 index);
 
-/* The same, made (zeroed or read) if absent. 0, -ENOMEM, -EIO. May sleep if there is ops->read. */
+/* The same, made (zeroed or read) if absent. 0, -ENOMEM, -EIO. May sleep if there is ops->read_many. */
 int pcache_get(struct pcache *c, u64 index, struct frame **out);
 
 /* Finds up to N frames at INDEX.. without holds, NULL for holes, under c->lock, which the caller has. */

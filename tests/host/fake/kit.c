@@ -107,16 +107,19 @@ static void file_put(struct pcache *c)
 	__atomic_fetch_sub(&container_of(c, struct kit_file, cache)->refs, 1, __ATOMIC_ACQ_REL);
 }
 
-static int file_read(struct pcache *c, u64 index, struct frame *f)
+static int file_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
 {
 	struct kit_file *file = container_of(c, struct kit_file, cache);
-	u64 *word = frame_ptr(f);
 
 	__atomic_fetch_add(&file->reads, 1, __ATOMIC_RELAXED);
 	if (file->broken)
 		return -EIO;
-	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
-		word[i] = kit_file_word(index, i);
+	for (unsigned at = 0; at < n; at++) {
+		u64 *word = frame_ptr(f[at]);
+
+		for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+			word[i] = kit_file_word(index + at, i);
+	}
 	return 0;
 }
 
@@ -136,7 +139,7 @@ static void file_identity(struct pcache *c, u64 *dev, u64 *ino)
 struct kit_file *kit_file(u64 pages, bool shmem)
 {
 	static const struct pcache_ops with_read = {
-		.get = file_get, .put = file_put, .read = file_read, .name = file_name, .identity = file_identity,
+		.get = file_get, .put = file_put, .read_many = file_read, .name = file_name, .identity = file_identity,
 	};
 	static const struct pcache_ops without = {
 		.get = file_get, .put = file_put, .name = file_name, .identity = file_identity,

@@ -49,7 +49,7 @@ vaddr_t kit_anon(struct space *s, vaddr_t addr, u64 pages, u32 flags);
 long kit_try_anon(struct space *s, vaddr_t addr, u64 pages, u32 flags);
 
 /*
- * A file of PAGES pages whose word W of page P reads as kit_file_word(P, W), through ops->read unless
+ * A file of PAGES pages whose word W of page P reads as kit_file_word(P, W), through ops->read_many unless
  * it is shmem (then it reads as zeroes).
  */
 struct kit_file {
