@@ -107,8 +107,29 @@ static unsigned script_prefix(const struct program *p, const char *path, const c
 	return n;
 }
 
+/* Opens E's interpreter and reads its headers. The caller puts interp->file, if there is one then. */
+static int find_interpreter(struct elf *interp, const struct elf *e)
+{
+	char *page = path_page();	/* for its path, then its head */
+	ssize_t n;
+	int err;
+
+	if (!page)
+		return -ENOMEM;
+	err = elf_interpreter(e, page) ?: file_open_exec(page, &interp->file);
+	if (!err) {
+		n = file_read_kernel(interp->file, page, EXEC_HEAD, 0);
+		err = n < 0 ? (int)n : n < ELF_HEADER ? -EIO : elf_read(interp, interp->file, page, n);
+		if (err == -ENOEXEC)
+			err = -ELIBBAD;
+	}
+	path_page_free(page);
+	return err;
+}
+
 /* The new space with all in it. */
-static int build_space(struct exec_image *image, const struct elf *e, struct exec_args *args, const char *path)
+static int build_space(struct exec_image *image, const struct elf *e, struct elf *interp, struct exec_args *args,
+		       const char *path)
 {
 	struct space *s = space_create();
 	int err;
@@ -116,15 +137,19 @@ static int build_space(struct exec_image *image, const struct elf *e, struct exe
 	if (!s)
 		return -ENOMEM;
 	process_apply_limits(current_process, s);
+	args_place_mmap(s);
 	err = elf_map(e, s);
+	elf_own(e, s);
+	if (!err && interp->file)
+		err = elf_move(interp, s) ?: elf_map(interp, s);
 	if (!err)
-		err = args_push(args, s, e, path, &image->sp);
+		err = args_push(args, s, e, interp->bias, path, &image->sp);
 	if (err) {
 		space_put(s);
 		return err;
 	}
 	image->space = s;
-	image->entry = e->entry;
+	image->entry = interp->file ? interp->entry : e->entry;
 	return 0;
 }
 
@@ -140,18 +165,23 @@ int exec_build(struct exec_image *image, const char *path, const struct exec_str
 	const char *prefix[2 * SCRIPT_DEPTH + 1];
 	struct program p;
 	struct exec_args args = { .argc = 0 };
-	struct elf e;
+	struct elf e, interp = { .file = NULL };
 	int err = find_program(&p, path);
 
 	if (err)
 		return err;
 	err = elf_read(&e, p.file, p.head, p.head_size);
+	if (!err && e.interp != NO_INTERP)
+		err = find_interpreter(&interp, &e);
 	if (!err)
 		err = args_collect(&args, strings, prefix, script_prefix(&p, path, prefix));
 	if (!err)
-		err = build_space(image, &e, &args, path);
+		err = build_space(image, &e, &interp, &args, path);
 	args_free(&args);
 	elf_done(&e);
+	elf_done(&interp);
+	if (interp.file)
+		file_put(interp.file);
 	if (err) {
 		file_put(p.file);
 		return err;

@@ -191,7 +191,7 @@ void args_free(struct exec_args *a)
 }
 
 /* Adds the auxiliary vector; strings that it points to are words from BASE on, once that is known. */
-static int add_auxv(struct exec_args *a, const struct elf *e, const char *path, vaddr_t *base)
+static int add_auxv(struct exec_args *a, const struct elf *e, vaddr_t interp, const char *path, vaddr_t *base)
 {
 	const struct credentials *c = &current_process->cred;
 	size_t execfn = a->strings.size, platform = execfn + strlen(path) + 1, random = platform + sizeof("x86_64");
@@ -209,7 +209,7 @@ static int add_auxv(struct exec_args *a, const struct elf *e, const char *path, 
 	*base = ALIGN_DOWN(STACK_TOP - 16 - a->strings.size, 16);
 	u64 auxv[] = {
 		AT_HWCAP, r[3], AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100, AT_PHDR, e->phdr,
-		AT_PHENT, sizeof(struct elf_segment), AT_PHNUM, e->nr_segments, AT_BASE, 0, AT_FLAGS, 0,
+		AT_PHENT, sizeof(struct elf_segment), AT_PHNUM, e->nr_segments, AT_BASE, interp, AT_FLAGS, 0,
 		AT_ENTRY, e->entry, AT_UID, c->uid, AT_EUID, c->euid, AT_GID, c->gid, AT_EGID, c->egid, AT_SECURE, 0,
 		AT_RANDOM, *base + random, AT_EXECFN, *base + execfn, AT_PLATFORM, *base + platform,
 		AT_MINSIGSTKSZ, fpu_size + 1024, AT_NULL, 0,
@@ -240,23 +240,29 @@ static int write_out(const struct arg_buffer *b, struct space *s, vaddr_t to)
 	return 0;
 }
 
+/* The stack, written after every fork, has a directory of its own. */
+void args_place_mmap(struct space *s)
+{
+	u64 gap = MIN(MAX(s->limit_stack, MMAP_GAP_MIN), USER_END / 6 * 5);
+
+	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, GiB(1));
+}
+
 static int make_stack(struct space *s, vaddr_t sp, bool executable)
 {
 	u64 size = MIN(ALIGN_UP(STACK_TOP - sp + STACK_AT_FIRST, PAGE_SIZE),
 		       MAX(ALIGN_DOWN(s->limit_stack, PAGE_SIZE), ALIGN_UP(STACK_TOP - sp, PAGE_SIZE)));
-	u64 gap = MIN(MAX(s->limit_stack, MMAP_GAP_MIN), USER_END / 6 * 5);
 	int err = (int)vm_map_stack(s, STACK_TOP, size);
 
-	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, GiB(1));	/* so that the stack, written after every fork, has a directory of its own */
 	if (!err && executable)
 		err = (int)vm_protect(s, STACK_TOP - size, size, R_READ | R_WRITE | R_EXEC);
 	return err;
 }
 
-int args_push(struct exec_args *a, struct space *s, const struct elf *e, const char *path, vaddr_t *sp)
+int args_push(struct exec_args *a, struct space *s, const struct elf *e, vaddr_t interp, const char *path, vaddr_t *sp)
 {
 	vaddr_t base;
-	int err = add_auxv(a, e, path, &base);
+	int err = add_auxv(a, e, interp, path, &base);
 
 	if (err)
 		return err;

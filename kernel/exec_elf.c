@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: ELF64 programs, static and static-PIE: reading and checking the headers, then mapping the segments.
+ * Owns: ELF64 programs and their interpreters: reading and checking the headers, then mapping the segments.
  *
  * elf_read believes nothing: sizes, offsets, order and reach of all segments are checked before anything is
  * mapped, so that elf_map fails for want of memory only. A segment is a private mapping of the file's page
@@ -11,6 +11,7 @@
 #include "kernel/exec.h"
 #include "mm/fault.h"
 #include "mm/kmem.h"
+#include "mm/map.h"
 #include "mm/vm.h"
 
 enum { ET_EXEC = 2, ET_DYN = 3, EM_X86_64 = 62 };
@@ -26,7 +27,7 @@ struct elf_header {
 	u32 flags;
 	u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
 };
-_Static_assert(sizeof(struct elf_header) == 64 && sizeof(struct elf_segment) == 56, "ELF64");
+_Static_assert(sizeof(struct elf_header) == ELF_HEADER && sizeof(struct elf_segment) == 56, "ELF64");
 
 static bool header_ok(const struct elf_header *h, size_t n)
 {
@@ -53,15 +54,15 @@ static int read_segments(struct elf *e, const struct elf_header *h, const char *
 	return got < 0 ? (int)got : got == (ssize_t)bytes ? 0 : -ENOEXEC;
 }
 
-/* A program for a dynamic linker is not ours to run yet: that linker is what cannot be found. */
-static int check_interpreter(const struct elf *e, const struct elf_segment *s)
+int elf_interpreter(const struct elf *e, char path[PAGE_SIZE])
 {
-	char last = 1;
+	const struct elf_segment *s = &e->segment[e->interp];
+	ssize_t got;
 
-	if (s->filesz < 2 || s->filesz > PAGE_SIZE || s->offset > ~0UL >> 1 ||
-	    file_read_kernel(e->file, &last, 1, s->offset + s->filesz - 1) != 1 || last)
+	if (s->filesz < 2 || s->filesz > PAGE_SIZE || s->offset > ~0UL >> 1)
 		return -ENOEXEC;
-	return -ENOENT;
+	got = file_read_kernel(e->file, path, s->filesz, s->offset);
+	return got < 0 ? (int)got : got < (ssize_t)s->filesz || path[s->filesz - 1] ? -ENOEXEC : 0;
 }
 
 /* Where position independent code goes: at PIE_BASE, or the next address that suits its alignment. */
@@ -78,6 +79,8 @@ static int choose_bias(struct elf *e, bool pie)
 			return -ENOEXEC;
 		align = MAX(align, s->align);
 	}
+	e->movable = pie;
+	e->align = align;
 	e->bias = pie ? ALIGN_UP(PIE_BASE, align) : 0;
 	return 0;
 }
@@ -105,8 +108,8 @@ static int check_segments(struct elf *e, const struct elf_header *h)
 	for (unsigned i = 0; i < e->nr_segments; i++) {
 		const struct elf_segment *s = &e->segment[i];
 
-		if (s->type == PT_INTERP)
-			return check_interpreter(e, s);
+		if (s->type == PT_INTERP && e->interp == NO_INTERP)
+			e->interp = i;
 		if (s->type == PT_GNU_STACK)
 			e->exec_stack = s->flags & PF_X;
 		if (s->type == PT_PHDR)
@@ -115,6 +118,8 @@ static int check_segments(struct elf *e, const struct elf_header *h)
 			continue;
 		if (!segment_ok(e, s, file_bytes))
 			return -ENOEXEC;
+		if (!e->end)
+			e->start = ALIGN_DOWN(e->bias + s->vaddr, PAGE_SIZE);
 		e->end = ALIGN_UP(e->bias + s->vaddr + s->memsz, PAGE_SIZE);
 		entered |= s->flags & PF_X && contains(s, h->entry, 1);
 		if (h->phoff >= s->offset && h->phoff - s->offset <= s->filesz && table <= s->filesz - (h->phoff - s->offset))
@@ -131,7 +136,7 @@ int elf_read(struct elf *e, struct file *file, const void *head, size_t n)
 	struct elf_header h;
 	int err;
 
-	*e = (struct elf){ .file = file };
+	*e = (struct elf){ .file = file, .interp = NO_INTERP };
 	if (n < sizeof(h))
 		return -ENOEXEC;
 	memcpy(&h, head, sizeof(h));
@@ -164,14 +169,14 @@ static int map_segment(const struct elf *e, const struct elf_segment *s, struct 
 	vaddr_t end = ALIGN_UP(e->bias + s->vaddr + s->memsz, PAGE_SIZE);
 	struct vm_map_args a = {
 		.addr = start, .length = file_end - start, .flags = region_rights(s->flags), .fixed = true,
-		.cache = cache, .pgoff = s->offset >> PAGE_SHIFT,
+		.noreplace = true, .cache = cache, .pgoff = s->offset >> PAGE_SHIFT,
 	};
 	long err = 0;
 
 	if (file_end > start)
 		err = vm_map(space, &a);
 	if (err >= 0 && end > file_end) {
-		a = (struct vm_map_args){ .addr = file_end, .length = end - file_end, .flags = a.flags, .fixed = true };
+		a = (struct vm_map_args){ .addr = file_end, .length = end - file_end, .flags = a.flags, .fixed = true, .noreplace = true };
 		err = vm_map(space, &a);
 	}
 	if (err < 0)
@@ -179,13 +184,25 @@ static int map_segment(const struct elf *e, const struct elf_segment *s, struct 
 	if (s->memsz > s->filesz && s->flags & PF_W && data_end < file_end &&
 	    space_write(space, data_end, zeroes, file_end - data_end) != (ssize_t)(file_end - data_end))
 		return -ENOMEM;
-	if (s->flags & PF_X && !space->code_end) {
-		space->code_start = e->bias + s->vaddr;
-		space->code_end = data_end;
-	} else if (s->flags & PF_W) {
-		space->data_start = e->bias + s->vaddr;
-		space->data_end = data_end;
-	}
+	return 0;
+}
+
+int elf_move(struct elf *e, struct space *s)
+{
+	vaddr_t room;
+	u64 by;
+
+	if (!e->movable)
+		return 0;
+	room = map_find_room(s, 0, e->end - e->start + e->align - PAGE_SIZE);
+	if (!room)
+		return -ENOMEM;
+	by = ALIGN_UP(room - e->start + e->bias, e->align) - e->bias;
+	e->bias += by;
+	e->start += by;
+	e->entry += by;
+	e->phdr += e->phdr ? by : 0;
+	e->end += by;
 	return 0;
 }
 
@@ -197,6 +214,24 @@ int elf_map(const struct elf *e, struct space *s)
 	for (unsigned i = 0; !err && i < e->nr_segments; i++)
 		if (e->segment[i].type == PT_LOAD && e->segment[i].memsz)
 			err = map_segment(e, &e->segment[i], cache, s);
-	s->brk_start = s->brk = e->end;
 	return err;
+}
+
+void elf_own(const struct elf *e, struct space *space)
+{
+	for (unsigned i = 0; i < e->nr_segments; i++) {
+		const struct elf_segment *s = &e->segment[i];
+		vaddr_t start = e->bias + s->vaddr, end = start + s->filesz;
+
+		if (s->type != PT_LOAD || !s->memsz)
+			continue;
+		if (s->flags & PF_X && !space->code_end) {
+			space->code_start = start;
+			space->code_end = end;
+		} else if (s->flags & PF_W) {
+			space->data_start = start;
+			space->data_end = end;
+		}
+	}
+	space->brk_start = space->brk = e->end;
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A static program written on the spot runs: threads, signals, fork, shared mappings, mremap."""
+"""A program written on the spot runs: threads, signals, fork, shared mappings, mremap.
+Static, static-PIE, and dynamically linked with its loader beside it."""
 from lib import run, equal, compile, finish
+
+MUSL = "/lib/ld-musl-x86_64.so.1"
 
 MINE = r"""
 #define _GNU_SOURCE
@@ -110,4 +113,8 @@ equal((done.status, done.out), (42, b"good\n"), "mine, checked after each operat
 path = compile(MINE, "pie", "-static-pie", "-fPIE")
 done = run("--add", path, "--", "pie", "a", "b")
 equal((done.status, done.out), (42, b"good\n"), "the same as a static-PIE program")
+path = compile(MINE, "dynamic", static=False)
+equal(run("--add", path, "--", "dynamic", "a", "b").status, 127, "a program without its loader")
+done = run("--add", MUSL + "=" + MUSL, "--add", path, "--", "dynamic", "a", "b")
+equal((done.status, done.out), (42, b"good\n"), "the same, dynamically linked")
 finish()

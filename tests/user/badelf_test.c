@@ -71,12 +71,12 @@ static void make_good(void)
 	file_size = sizeof(image);
 }
 
-static void write_file(void)
+static void write_file(const char *name, const void *bytes, size_t size)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 
 	REQUIRE(fd >= 0);
-	REQUIRE(write(fd, &image, file_size) == (ssize_t)file_size);
+	REQUIRE(write(fd, bytes, size) == (ssize_t)size);
 	close(fd);
 }
 
@@ -87,7 +87,7 @@ static int outcome(void)
 	int status;
 	pid_t pid;
 
-	write_file();
+	write_file(path, &image, file_size);
 	pid = fork();
 	if (pid == 0) {
 		volatile int intact = 12345;
@@ -234,6 +234,66 @@ static void interpreters(void)
 	}
 }
 
+/* Make the good program one that asks for the interpreter NAME. */
+static void ask_for(const char *name)
+{
+	make_good();
+	image.ph[2] = (Elf64_Phdr){ .p_type = PT_INTERP,
+				    .p_flags = PF_R,
+				    .p_offset = offsetof(struct image, interp),
+				    .p_filesz = strlen(name) + 1 };
+	image.eh.e_phnum = 3;
+	strcpy(image.interp, name);
+}
+
+/* Interpreters that are there: a good one runs instead of the program, others are refused. */
+static void interpreters_found(void)
+{
+	static const char ld[] = "/tmp/badelf_test.ld";
+	static struct image other;
+	static const unsigned char code[] = {
+		0xbf, RAN + 1, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05, /* exit(RAN + 1) */
+	};
+
+	make_good();
+	other = image;
+	memcpy(other.code, code, sizeof(code));
+	ask_for(ld);
+	write_file(ld, &other, sizeof(other));
+	EXPECT(outcome() != RAN + 1 && outcome() != RAN); /* both want the same addresses */
+	for (int i = 0; i < 2; i++)
+		other.ph[i].p_vaddr += 0x10000000;
+	other.eh.e_entry += 0x10000000;
+	write_file(ld, &other, sizeof(other));
+	EXPECT_EQ(outcome(), RAN + 1);
+	for (int i = 0; i < 2; i++)
+		other.ph[i].p_vaddr &= 0xffff;
+	other.eh.e_entry &= 0xffff;
+	other.eh.e_type = ET_DYN;
+	write_file(ld, &other, sizeof(other));
+	EXPECT_EQ(outcome(), RAN + 1);
+	other.ph[1].p_align = 1 << 24;
+	write_file(ld, &other, sizeof(other));
+	EXPECT_EQ(outcome(), RAN + 1);
+
+	other.eh.e_machine = EM_386;
+	write_file(ld, &other, sizeof(other));
+	EXPECT_EQ(outcome(), ELIBBAD);
+	memset(&other, '#', sizeof(other));
+	write_file(ld, &other, sizeof(other));
+	EXPECT_EQ(outcome(), ELIBBAD);
+	write_file(ld, &other, 10);
+	EXPECT_EQ(outcome(), EIO);
+	chmod(ld, 0644);
+	EXPECT_EQ(outcome(), EACCES);
+	ask_for("/tmp");
+	EXPECT_EQ(outcome(), EACCES);
+	ask_for("/tmp/badelf_test.ld/x");
+	EXPECT_EQ(outcome(), ENOTDIR);
+	unlink(ld);
+	make_good();
+}
+
 static void random_headers(void)
 {
 	uint64_t seed = 42;
@@ -265,6 +325,7 @@ int main(void)
 	RUN(overlapping_segments);
 	RUN(entry_points);
 	RUN(interpreters);
+	RUN(interpreters_found);
 	RUN(random_headers);
 	return test_end();
 }

@@ -4,6 +4,7 @@
  * positions, holes, and the errors of each call. Works in a folder of its own in /tmp.
  */
 #include "tests/user/test.h"
+#include <sys/xattr.h>
 #include <dirent.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
@@ -325,6 +326,17 @@ static void attributes(void)
 	EXPECT(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
 }
 
+static void no_extended_attributes(void)
+{
+	char value[8];
+
+	EXPECT_ERRNO(getxattr("/proc/version", "user.x", value, sizeof(value)), EOPNOTSUPP);
+	EXPECT_ERRNO(lgetxattr("/proc/self/exe", "user.x", value, sizeof(value)), EOPNOTSUPP);
+	EXPECT_ERRNO(getxattr("/nowhere", "user.x", value, sizeof(value)), ENOENT);
+	EXPECT_ERRNO(fsetxattr(99, "user.x", value, sizeof(value), 0), EBADF);
+	EXPECT_EQ(flistxattr(0, NULL, 0), 0);
+}
+
 static void vectors_and_copies(void)
 {
 	struct iovec out[3] = { { "ab", 2 }, { "", 0 }, { "cde", 3 } };
@@ -393,6 +405,7 @@ int main(void)
 	RUN(renaming);
 	RUN(links);
 	RUN(attributes);
+	RUN(no_extended_attributes);
 	RUN(vectors_and_copies);
 	RUN(devices);
 	RUN(statistics);
