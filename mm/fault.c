@@ -120,13 +120,25 @@ static enum fault_result choose_case(struct fault *f)
 	return pte_class(f->old) == PTE_CLASS_ZERO ? fault_anon(f) : fault_cow(f);
 }
 
-/* Makes the leaf table that the walk did not find, or not as one's own: a write wants a path of its own, a read
- * takes a table whoever else uses it (mm/share.h). NULL: no memory. */
-static __noinline struct frame *find_table(struct fault *f)
+/* The walk found no leaf table, or one with other users, which a write may not use: a write wants a path of its
+ * own, a read takes a table whoever else uses it (mm/share.h). */
+static __noinline enum fault_result find_table(struct fault *f)
 {
-	if (f->write && READ_ONCE(f->space->shares))
-		return share_make_own(f->space, f->va, &f->took);
-	return pt_make(f->space, f->va);
+	struct space *s = f->space;
+	struct frame *t;
+
+	if (f->slot && !f->write)
+		return FAULT_OK;
+	if (!f->write || f->own) {
+		t = pt_make(s, f->va);
+		f->slot = t ? pt_slot(t, f->va) : NULL;
+		return t ? FAULT_OK : FAULT_OOM;
+	}
+	if (!share_make_own(s, f->va, &f->took))
+		return FAULT_OOM;
+	f->owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
+	f->slot = pt_find_slot(s->root, f->va, &f->own);
+	return f->slot && f->own ? FAULT_OK : FAULT_AGAIN;
 }
 
 static enum fault_result try(struct fault *f)
@@ -153,12 +165,10 @@ static enum fault_result try(struct fault *f)
 	}
 	f->slot = pt_find_slot(s->root, f->va, &f->own);
 	if (unlikely(!f->slot || !f->own)) {
-		if (!find_table(f))
-			return FAULT_OOM;
-		f->owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
-		f->slot = pt_find_slot(s->root, f->va, &f->own);
-		if (!f->slot || (f->write && !f->own))
-			return FAULT_AGAIN;
+		enum fault_result result = find_table(f);
+
+		if (result != FAULT_OK)
+			return result;
 	}
 	f->table = frame_of_ptr(f->slot);
 	f->old = READ_ONCE(*f->slot);

@@ -82,18 +82,29 @@ static __always_inline pte_t *below(pte_t e)
 
 pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own)
 {
+	pte_t e4, e3 = ~0UL, e2 = ~0UL;
+	pte_t *slot = NULL;
+
 	count(pt_walk);
-	pte_t e4 = READ_ONCE(pt_slots(root)[pt_index(va, 4)]);
-	if (unlikely(!pte_present(e4)))
-		return NULL;
-	pte_t e3 = READ_ONCE(below(e4)[pt_index(va, 3)]);
-	if (unlikely(!pte_present(e3)))
-		return NULL;
-	pte_t e2 = READ_ONCE(below(e3)[pt_index(va, 2)]);
-	if (unlikely(!pte_present(e2)))
-		return NULL;
+	e4 = READ_ONCE(pt_slots(root)[pt_index(va, 4)]);
+	if (unlikely(!pte_present(e4))) {
+		e4 = ~0UL;
+		goto out;
+	}
+	e3 = READ_ONCE(below(e4)[pt_index(va, 3)]);
+	if (unlikely(!pte_present(e3))) {
+		e3 = ~0UL;
+		goto out;
+	}
+	e2 = READ_ONCE(below(e3)[pt_index(va, 2)]);
+	if (unlikely(!pte_present(e2))) {
+		e2 = ~0UL;
+		goto out;
+	}
+	slot = &below(e2)[pt_index(va, 1)];
+out:
 	*own = pte_writable(e4 & e3 & e2);
-	return &below(e2)[pt_index(va, 1)];
+	return slot;
 }
 
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own)
@@ -132,15 +143,20 @@ static struct frame *link_child(struct frame *t, vaddr_t va)
 	return child;
 }
 
-static __noinline struct frame *make_slowly(struct space *s, struct frame *root, vaddr_t va)
+static struct frame *root_of(struct space *s)
 {
-	struct frame *t = root;
+	return s ? s->root : pt_kernel_root;
+}
+
+struct frame *pt_make(struct space *s, vaddr_t va)
+{
+	struct frame *root = root_of(s), *t = root;
 
 	while (t->level > 1) {
 		pte_t e = READ_ONCE(*pt_slot(t, va));
 		struct frame *child = pte_present(e) ? pt_child(e) : link_child(t, va);
 
-		if (!child) {
+		if (unlikely(!child)) {
 			struct tlb_batch b;
 
 			tlb_batch_begin(&b, s);
@@ -151,18 +167,6 @@ static __noinline struct frame *make_slowly(struct space *s, struct frame *root,
 		t = child == t ? root : child;
 	}
 	return t;
-}
-
-static struct frame *root_of(struct space *s)
-{
-	return s ? s->root : pt_kernel_root;
-}
-
-struct frame *pt_make(struct space *s, vaddr_t va)
-{
-	struct frame *t = pt_find(root_of(s), va);
-
-	return likely(t) ? t : make_slowly(s, root_of(s), va);
 }
 
 bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child)

@@ -45,7 +45,8 @@ void pt_root_free(struct frame *root);	/* its user half is empty */
 /* A table without entries, for VA, linked nowhere. NULL: no memory. */
 struct frame *pt_alloc(unsigned level, vaddr_t va);
 
-/* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way. No lock. */
+/* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way, as far as there
+ * is one. No lock. */
 struct frame *pt_find(struct frame *root, vaddr_t va);
 struct frame *pt_find_own(struct frame *root, vaddr_t va, bool *own);
 pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own);	/* the entry itself */
