@@ -237,7 +237,7 @@ $(eval $(call host_rules,tsan))
 
 OURS := $(filter-out third_party/%,$(wildcard boot/*.[ch] arch/*.[ch] mm/*.[ch] kernel/*.[ch] \
 	kernel/*/*.[ch] user/*.[ch] tests/user/*.[ch] tests/host/*.[ch] tests/host/fake/*.[ch]))
-PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tests/run
+PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/profile tests/run
 SHELLS := tools/deps .ci/run $(wildcard tests/boot/*.sh)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
 	--error-exitcode=1 -I. --suppressions-list=tools/cppcheck.txt --include=tools/cppcheck.h \
