@@ -20,9 +20,11 @@ enum { LVT_NMI = 4 << 8, LVT_EXTINT = 7 << 8, LVT_MASKED = 1 << 16, LVT_DEADLINE
 enum { PIC1 = 0x20, PIC2 = 0xa0 };
 
 #define NR_LINES 16
+#define NR_MESSAGES 8		/* interrupts by message; their vectors follow the lines' */
+#define MESSAGE_BASE 0xfee00000UL
 
 static volatile u8 *lapic;
-static struct { void (*fn)(void *arg); void *arg; } handlers[NR_LINES];	/* set at boot */
+static struct { void (*fn)(void *arg); void *arg; } handlers[NR_LINES + NR_MESSAGES];	/* set at boot */
 
 static u32 lapic_read(u32 reg)
 {
@@ -158,12 +160,27 @@ void irq_attach(unsigned line, void (*fn)(void *arg), void *arg)
 	unmask(line);
 }
 
+bool irq_attach_message(struct message *m, void (*fn)(void *arg), void *arg)
+{
+	unsigned n = NR_LINES;
+
+	while (n < ARRAY_SIZE(handlers) && handlers[n].fn)
+		n++;
+	if (n == ARRAY_SIZE(handlers))
+		return false;
+	handlers[n].fn = fn;
+	handlers[n].arg = arg;
+	m->address = MESSAGE_BASE | (u64)apic_own_id() << 12;
+	m->data = IRQ_BASE + n;
+	return true;
+}
+
 void arch_interrupt(struct trapframe *f __unused, unsigned vector)
 {
 	unsigned line = vector - IRQ_BASE;
 
 	irq_ack();
-	if (line < NR_LINES && handlers[line].fn)
+	if (line < ARRAY_SIZE(handlers) && handlers[line].fn)
 		handlers[line].fn(handlers[line].arg);
 	else if (vector >= IRQ_IPI_RESCHED && vector <= IRQ_IPI_FREEZE)
 		arch_ipi(vector);

@@ -38,6 +38,9 @@ u64 arch_random_seed(void);
 /* Interrupt controller. Legacy line N (0..15) arrives as vector IRQ_BASE + N on the boot CPU and calls FN(ARG) from
  * now on; it is acknowledged before. */
 void irq_attach(unsigned line, void (*fn)(void *arg), void *arg);
+/* FN(ARG) is called, on the boot CPU, whenever a device writes the message *M. False: no vector is left. */
+struct message { paddr_t address; u32 data; };
+bool irq_attach_message(struct message *m, void (*fn)(void *arg), void *arg);
 void irq_ack(void);
 void ipi_resched(u32 cpu);
 

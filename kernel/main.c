@@ -12,6 +12,7 @@
 #include "kernel/base/string.h"
 #include "kernel/base/lock.h"
 #include "kernel/base/tunables.h"
+#include "kernel/dev/block.h"
 #include "kernel/dev/tty.h"
 #include "kernel/dev/uart.h"
 #include "kernel/fs/file.h"
@@ -164,6 +165,7 @@ void kernel_main(u32 magic, paddr_t info)
 	demand(mm_init(&boot_info, root));
 	vm_pause = sched_pause;
 	console_init();
+	virtio_blk_init();
 	start_files();
 	cpus_start();
 	err = process_start_init(init_path);

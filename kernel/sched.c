@@ -322,7 +322,8 @@ static int sleep_locked(struct thread *t, enum sleep_flag how)
 		t->how = how;
 		t->state = THREAD_SLEEPING;
 		spin_unlock(&t->sleep_lock);
-		schedule();
+		if (!schedule() && t == this_cpu_ptr(idle_thread))
+			cpu_idle();	/* boot, before there are threads */
 		spin_lock(&t->sleep_lock);
 	}
 	return 0;

@@ -367,6 +367,21 @@ int pt_map_kernel(vaddr_t va, unsigned n)
 	return 0;
 }
 
+int pt_map_device(vaddr_t va, paddr_t pa, unsigned n)
+{
+	for (; n; n--, va += PAGE_SIZE, pa += PAGE_SIZE) {
+		struct frame *t = pt_make(NULL, va);
+
+		if (!t)
+			return -ENOMEM;
+		pt_lock(t);
+		pt_store(NULL, t, pt_slot(t, va), va,
+			 pte_leaf(pa, PTE_CLASS_NONE, PTE_WRITE | PTE_YOUNG | PTE_DIRTY | PTE_NOCACHE));
+		pt_unlock(t);
+	}
+	return 0;
+}
+
 void pt_unmap_kernel(vaddr_t va, unsigned n)
 {
 	struct tlb_batch b;

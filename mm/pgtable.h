@@ -151,3 +151,5 @@ static inline void pt_again(struct pt_piece *p)
 /* Maps or unmaps N kernel pages at VA (KVA_BASE range); -ENOMEM, nothing mapped. Unmap frees the frames. */
 int pt_map_kernel(vaddr_t va, unsigned n);
 void pt_unmap_kernel(vaddr_t va, unsigned n);
+/* Maps N pages of device registers at PA there, uncached and for good; -ENOMEM. */
+int pt_map_device(vaddr_t va, paddr_t pa, unsigned n);

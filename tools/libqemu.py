@@ -35,6 +35,15 @@ def comma(path):
     return path.replace(",", ",,")
 
 
+def disk_format(path):
+    """The format of a disk image; blkdebug:RULES:FILE is raw to QEMU whatever FILE is."""
+    try:
+        with open(path, "rb") as f:
+            return "qcow2" if f.read(4) == b"QFI\xfb" else "raw"
+    except OSError:
+        return "raw"
+
+
 def memory_file(name, data=b""):
     """An anonymous file with data; returns its descriptor, read as /dev/fd/N."""
     fd = os.memfd_create(name)
@@ -142,7 +151,8 @@ class Machine:
         else:
             args += ["-serial", "null"]
         for n, path in enumerate(self.disks):
-            args += ["-drive", "if=none,id=disk%d,format=raw,file=%s" % (n, comma(path)),
+            args += ["-drive", "if=none,id=disk%d,readonly=on,format=%s,file=%s"
+                     % (n, disk_format(path), comma(path)),
                      "-device", "virtio-blk-pci,drive=disk%d" % n]
         if self.gdb_port:
             args += ["-gdb", "tcp::%s" % self.gdb_port, "-S"]

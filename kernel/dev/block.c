@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the list of block devices, and the page cache of each. Written at boot only, so there is no lock.
+ * Owns: the list of block devices, the page cache of each, and /dev/NAME. The list is written at boot only, so
+ * there is no lock. Opened for writing a device is EROFS; mapped, it is its page cache.
  */
 #include "kernel/dev/block.h"
+#include "arch/user.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
+#include "kernel/fs/dev.h"
+#include "kernel/fs/vfs.h"
 
 static struct block_device *devices;
 
@@ -49,6 +53,38 @@ static const struct pcache_ops cache_ops = {
 	.identity = cache_identity,
 };
 
+static int device_open(struct file *f)
+{
+	return (f->flags & O_ACCMODE) == O_RDONLY ? 0 : -EROFS;
+}
+
+static ssize_t device_read(struct file *f, struct iov_cursor *to, u64 *pos)
+{
+	return file_read_cached(&((struct block_device *)f->data)->cache, to, pos);
+}
+
+static int device_mmap(struct file *f, struct pcache **cache)
+{
+	*cache = &((struct block_device *)f->data)->cache;
+	return 0;
+}
+
+enum { BLKROGET = 0x125e, BLKGETSIZE = 0x1260, BLKSSZGET = 0x1268, BLKGETSIZE64 = 0x80081272 };
+
+static long device_ioctl(struct file *f, unsigned cmd, u64 arg)
+{
+	struct block_device *d = f->data;
+	u64 value = cmd == BLKROGET ? 1 : cmd == BLKSSZGET ? SECTOR_SIZE : cmd == BLKGETSIZE ? d->bytes >> SECTOR_SHIFT : d->bytes;
+
+	if (cmd != BLKROGET && cmd != BLKSSZGET && cmd != BLKGETSIZE && cmd != BLKGETSIZE64)
+		return -ENOTTY;
+	return user_copy_out(arg, &value, cmd == BLKROGET || cmd == BLKSSZGET ? 4 : 8) ? -EFAULT : 0;
+}
+
+static const struct file_ops device_ops = {
+	.open = device_open, .read_iov = device_read, .mmap = device_mmap, .ioctl = device_ioctl, .seekable = true,
+};
+
 struct block_device *block_find(const char *name)
 {
 	struct block_device *d = devices;
@@ -64,5 +100,5 @@ int block_register(struct block_device *d)
 	pcache_resize(&d->cache, d->bytes);
 	d->next = devices;
 	devices = d;
-	return 0;
+	return dev_register(d->name, S_IFBLK | 0440, d->rdev, &device_ops, d);
 }

@@ -32,5 +32,8 @@ int block_read(struct block_device *d, const struct block_piece *p, unsigned n);
 
 struct block_device *block_find(const char *name);	/* "vda"; NULL: there is none */
 
+/* Boot: finds the virtio disks: vda, vdb ... */
+void virtio_blk_init(void);
+
 /* For drivers, at boot: D (name, bytes, rdev, read set) and /dev/NAME are there from now on. 0 or -errno. */
 int block_register(struct block_device *d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the table of character devices, /dev, and the devices without hardware: null zero full random urandom
+ * Owns: the table of devices, /dev, and the devices without hardware: null zero full random urandom
  * kmsg. /dev is a tmpfs whose nodes carry a device number; any node with that number, wherever
  * mknod put it, opens the device.
  * Lock: vfs_lock for the list of devices (added to at boot, never removed from).
@@ -27,7 +27,7 @@ static struct vnode *dev_root;	/* held; NULL until /dev is there */
 static int make_node(const struct device *d)
 {
 	struct vnode *v;
-	int e = dev_root->ops->create(dev_root, d->name, strlen(d->name), S_IFCHR | d->mode, d->rdev, NULL, &v);
+	int e = dev_root->ops->create(dev_root, d->name, strlen(d->name), d->mode, d->rdev, NULL, &v);
 
 	if (!e)
 		vnode_put(v);
@@ -40,7 +40,7 @@ int dev_register(const char *name, u32 mode, u64 rdev, const struct file_ops *op
 
 	if (!d)
 		return -ENOMEM;
-	*d = (struct device){ devices, name, mode, rdev, ops, data };
+	*d = (struct device){ devices, name, mode & S_IFMT ? mode : S_IFCHR | mode, rdev, ops, data };
 	spin_lock(&vfs_lock);
 	d->next = devices;
 	devices = d;
@@ -53,7 +53,7 @@ int dev_open(struct file *f)
 	struct device *d;
 
 	spin_lock(&vfs_lock);
-	for (d = devices; d && d->rdev != f->vnode->rdev; d = d->next)
+	for (d = devices; d && (d->rdev != f->vnode->rdev || (d->mode ^ f->vnode->mode) & S_IFMT); d = d->next)
 		;
 	spin_unlock(&vfs_lock);
 	if (!d)

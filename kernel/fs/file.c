@@ -133,6 +133,33 @@ ssize_t file_write_iov(struct file *f, struct iov_cursor *c, u64 *pos)
 	return f->ops->write_iov ? f->ops->write_iov(f, c, pos) : each_segment(f, c, pos, f->ops->write);
 }
 
+#define PAGES_PER_PAUSE 64
+
+ssize_t file_read_cached(struct pcache *c, struct iov_cursor *to, u64 *pos)
+{
+	ssize_t done = 0;
+	u64 size;
+
+	while (to->left && *pos < (size = READ_ONCE(c->size))) {
+		size_t at = *pos & ~PAGE_MASK, n = MIN(MIN(PAGE_SIZE - at, size - *pos), to->left), moved;
+		struct frame *page = pcache_find(c, *pos >> PAGE_SHIFT);
+		int e = page || !c->ops->read_many ? 0 : pcache_get(c, *pos >> PAGE_SHIFT, &page);
+
+		if (e < 0)
+			return done ? done : e;
+		moved = iov_put(to, page ? (char *)frame_ptr(page) + at : NULL, n);
+		if (page)
+			frame_put(page);
+		done += moved;
+		*pos += moved;
+		if (moved < n)
+			return done ? done : -EFAULT;
+		if ((e || done / PAGE_SIZE % PAGES_PER_PAUSE == 0) && sched_pause())
+			break;
+	}
+	return done;
+}
+
 ssize_t file_read_kernel(struct file *f, void *buf, size_t n, u64 pos)
 {
 	struct iov_cursor c;
@@ -143,8 +170,11 @@ ssize_t file_read_kernel(struct file *f, void *buf, size_t n, u64 pos)
 
 u64 file_size(struct file *f)
 {
+	struct pcache *c = file_pcache(f);
 	struct kstat st;
 
+	if (c)
+		return READ_ONCE(c->size);
 	if (!f->vnode)
 		return 0;
 	vnode_stat(f->vnode, &st);

@@ -238,14 +238,14 @@ int vnode_open(struct vnode *v, u32 flags, struct file **out)
 	struct file *f;
 	int e = 0;
 
-	if (!(flags & O_PATH) && !v->fops && !S_ISCHR(v->mode))
+	if (!(flags & O_PATH) && !v->fops && !S_ISDEVICE(v->mode))
 		return S_ISLNK(v->mode) ? -ELOOP : -ENXIO;
 	f = file_alloc(flags & O_PATH ? &path_file_ops : v->fops, flags);
 	if (!f)
 		return -ENOMEM;
 	f->vnode = vnode_get(v);
 	if (!(flags & O_PATH)) {
-		if (S_ISCHR(v->mode))
+		if (S_ISDEVICE(v->mode))
 			e = dev_open(f);
 		else if (v->ops->open)
 			e = v->ops->open(v, f);

@@ -161,7 +161,7 @@ static s64 seek_data(struct file *f, u64 pos, bool data)
 
 	if (pos >= size)
 		return -ENXIO;
-	if (!c)
+	if (!c || c->ops->read_many)
 		return data ? (s64)pos : (s64)size;
 	for (;; index += GATHER) {
 		spin_lock(&c->lock);

@@ -176,27 +176,9 @@ static int check_limit(u64 pos)
 
 static ssize_t tmpfs_read(struct file *f, struct iov_cursor *to, u64 *pos)
 {
-	struct pcache *c = &tnode_of(f->vnode)->cache;
-	ssize_t done = 0;
-	u64 size;
-
 	if (f->vnode->atime <= f->vnode->mtime)
 		f->vnode->atime = vfs_now();
-	while (to->left && *pos < (size = READ_ONCE(c->size))) {
-		size_t at = *pos & ~PAGE_MASK, n = MIN(MIN(PAGE_SIZE - at, size - *pos), to->left), moved;
-		struct frame *page = pcache_find(c, *pos >> PAGE_SHIFT);
-
-		moved = iov_put(to, page ? (char *)frame_ptr(page) + at : NULL, n);
-		if (page)
-			frame_put(page);
-		done += moved;
-		*pos += moved;
-		if (moved < n)
-			return done ? done : -EFAULT;
-		if (done / PAGE_SIZE % PAGES_PER_WINDOW == 0)
-			cpu_irq_window();
-	}
-	return done;
+	return file_read_cached(&tnode_of(f->vnode)->cache, to, pos);
 }
 
 /* Writes what FROM has at POS; the bytes written or -errno. The mutex is held. */

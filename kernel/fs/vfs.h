@@ -28,6 +28,7 @@
 #define S_ISREG(mode) S_ISTYPE(mode, S_IFREG)
 #define S_ISLNK(mode) S_ISTYPE(mode, S_IFLNK)
 #define S_ISCHR(mode) S_ISTYPE(mode, S_IFCHR)
+#define S_ISDEVICE(mode) (S_ISCHR(mode) || S_ISTYPE(mode, S_IFBLK))
 #define S_ISFIFO(mode) S_ISTYPE(mode, S_IFIFO)
 
 #define NAME_MAX 255
@@ -217,3 +218,7 @@ size_t iov_take(struct iov_cursor *c, void *dst, size_t n);
 /* Reads, writes by whatever hook F has; access modes are checked by the callers. Bytes or -errno. */
 ssize_t file_read_iov(struct file *f, struct iov_cursor *c, u64 *pos);
 ssize_t file_write_iov(struct file *f, struct iov_cursor *c, u64 *pos);
+
+/* read_iov for a file that is C: its bytes from *POS on, read from behind the cache where that has them, else
+ * zeroes where C has no page. */
+ssize_t file_read_cached(struct pcache *c, struct iov_cursor *to, u64 *pos);
