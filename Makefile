@@ -101,7 +101,7 @@ HOST_BIN := $(HTEST:%=$(B)/host/asan/%) $(HRACE:%=$(B)/host/tsan/%)
 
 # Goals ----------------------------------------------------------------------
 
-.PHONY: all deps run qemu check test soak iso run-iso run-uefi gdb debug doctor format lint \
+.PHONY: all deps run qemu check test soak iso run-iso run-uefi gdb debug doctor format lint lines \
 	bench clean help tests kernel FORCE
 all: kernel $(B)/initrd.cpio
 kernel: $(B)/quire.elf
@@ -119,7 +119,8 @@ help:
 #: make gdb        boot and wait for gdb;  make debug  log interrupts to build/qemu.log
 #: make bench      the table of costs beside their targets
 #: make doctor     name each missing tool and its package
-#: make format     clang-format;  make lint  more warnings;  make clean  remove build/
+#: make format     clang-format;  make lint  more warnings;  make lines  code by folder
+#: make clean      remove build/
 #: V=1 O=DIR CC= CROSS_COMPILE= CPUS= MEM= QEMU= QEMUEXTRA= have their usual meaning
 
 deps:
@@ -149,6 +150,8 @@ soak: all
 	@$(PYTHON) tests/boot/soak.py $(or $(N),200)
 bench: all
 	@$(PYTHON) tools/bench $(BENCH_ARGS)
+lines:
+	@tools/lines
 clean:
 	rm -rf $(B)
 
@@ -237,7 +240,7 @@ $(eval $(call host_rules,tsan))
 
 OURS := $(filter-out third_party/%,$(wildcard boot/*.[ch] arch/*.[ch] mm/*.[ch] kernel/*.[ch] \
 	kernel/*/*.[ch] user/*.[ch] tests/user/*.[ch] tests/host/*.[ch] tests/host/fake/*.[ch]))
-PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/profile tests/run
+PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/lines tools/profile tests/run
 SHELLS := tools/deps .ci/run $(wildcard tests/boot/*.sh)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
 	--error-exitcode=1 -I. --suppressions-list=tools/cppcheck.txt --include=tools/cppcheck.h \

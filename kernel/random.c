@@ -93,7 +93,7 @@ void random_bytes(void *buf, size_t n)
 	}
 }
 
-long sys_getrandom(u64 buf, u64 size, u64 flags, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_getrandom(u64 buf, u64 size, u64 flags, REST3)
 {
 	u64 done = 0;
 

@@ -229,7 +229,7 @@ static long set_altstack(const struct altstack *as, u64 sp, u64 least)
 	return 0;
 }
 
-long sys_sigaltstack(u64 new, u64 old, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_sigaltstack(u64 new, u64 old, REST2)
 {
 	const struct signal_thread *ts = &current->sig;
 	u64 sp = syscall_frame()->rsp;
@@ -247,8 +247,7 @@ long sys_sigaltstack(u64 new, u64 old, u64 a2 __unused, u64 a3 __unused, u64 a4 
 	return err;
 }
 
-long sys_rt_sigreturn(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused,
-		      u64 a5 __unused)
+long sys_rt_sigreturn(ARGS)
 {
 	struct trapframe *f = syscall_frame();
 	struct ucontext uc;

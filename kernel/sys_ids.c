@@ -71,8 +71,6 @@ static long set_fs(struct ids i, u32 id)
 	return old;
 }
 
-#define ARGS u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused
-
 long sys_getuid(ARGS) { return CRED->uid; }
 long sys_geteuid(ARGS) { return CRED->euid; }
 long sys_getgid(ARGS) { return CRED->gid; }

@@ -128,7 +128,7 @@ static void itimer_set(int which, u64 value, u64 interval)
 	spin_unlock(&process_lock);
 }
 
-long sys_getitimer(u64 which, u64 to, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_getitimer(u64 which, u64 to, REST2)
 {
 	struct itimerval it;
 	u64 value, interval;
@@ -140,7 +140,7 @@ long sys_getitimer(u64 which, u64 to, u64 a2 __unused, u64 a3 __unused, u64 a4 _
 	return user_put(to, &it);
 }
 
-long sys_setitimer(u64 which, u64 from, u64 old, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_setitimer(u64 which, u64 from, u64 old, REST3)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	struct itimerval it = { { 0, 0 }, { 0, 0 } };
@@ -158,7 +158,7 @@ long sys_setitimer(u64 which, u64 from, u64 old, u64 a3 __unused, u64 a4 __unuse
 	return old ? user_put(old, &it) : 0;
 }
 
-long sys_alarm(u64 seconds, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_alarm(u64 seconds, REST1)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	u64 value, interval;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns: the system calls about process groups and sessions, with Linux's rules. Each takes process_lock once. */
 #include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/job.h"
 #include "kernel/syscalls.h"
 
@@ -24,58 +25,34 @@ static long move_to_group(pid_t pid, pid_t pgid)
 	return 0;
 }
 
-long sys_setpgid(u64 pid, u64 pgid, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_setpgid(u64 pid, u64 pgid, REST2)
 {
-	long err;
+	GUARD(process_lock);
 
-	if ((pid_t)pgid < 0)
-		return -EINVAL;
-	spin_lock(&process_lock);
-	err = move_to_group((pid_t)pid, (pid_t)pgid);
-	spin_unlock(&process_lock);
-	return err;
+	return (pid_t)pgid < 0 ? -EINVAL : move_to_group((pid_t)pid, (pid_t)pgid);
 }
 
-long sys_setsid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_setsid(ARGS)
 {
+	GUARD(process_lock);
 	struct process *p = current_process;
-	long err = -EPERM;
 
-	spin_lock(&process_lock);
-	if (!job_group_exists(p->pid, 0)) {
-		p->sid = p->pgid = p->pid;
-		p->tty = NULL;
-		err = p->pid;
-	}
-	spin_unlock(&process_lock);
-	return err;
+	if (job_group_exists(p->pid, 0))
+		return -EPERM;
+	p->sid = p->pgid = p->pid;
+	p->tty = NULL;
+	return p->pid;
 }
 
-long sys_getpgid(u64 pid, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+/* The group, or session, of process PID (0: the running one), or -ESRCH. */
+static long id_of(pid_t pid, bool session)
 {
-	const struct process *p;
-	long id;
+	GUARD(process_lock);
+	const struct process *p = pid ? process_find(pid) : current_process;
 
-	spin_lock(&process_lock);
-	p = (pid_t)pid ? process_find((pid_t)pid) : current_process;
-	id = p ? p->pgid : -ESRCH;
-	spin_unlock(&process_lock);
-	return id;
+	return !p ? -ESRCH : session ? p->sid : p->pgid;
 }
 
-long sys_getpgrp(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return current_process->pgid;
-}
-
-long sys_getsid(u64 pid, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	const struct process *p;
-	long id;
-
-	spin_lock(&process_lock);
-	p = (pid_t)pid ? process_find((pid_t)pid) : current_process;
-	id = p ? p->sid : -ESRCH;
-	spin_unlock(&process_lock);
-	return id;
-}
+long sys_getpgid(ARGS) { return id_of((pid_t)a0, false); }
+long sys_getpgrp(ARGS) { return id_of(0, false); }
+long sys_getsid(ARGS) { return id_of((pid_t)a0, true); }

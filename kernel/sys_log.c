@@ -4,7 +4,6 @@
  * which on they are shown. "Clearing" only remembers from where on to read. No lock: `cleared` is one word.
  */
 #include "kernel/base/print.h"
-#include "kernel/syscall.h"
 #include "kernel/syscalls.h"
 
 enum { LOG_CLOSE, LOG_OPEN, LOG_READ, LOG_READ_ALL, LOG_READ_CLEAR, LOG_CLEAR, LOG_CONSOLE_OFF, LOG_CONSOLE_ON,
@@ -35,7 +34,7 @@ static long read_all(vaddr_t to, u64 n)
 	return (long)done;
 }
 
-long sys_syslog(u64 type, u64 buf, u64 len, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_syslog(u64 type, u64 buf, u64 len, REST3)
 {
 	static int level_before_off = LOG_INFO;
 	long n;

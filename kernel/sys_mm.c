@@ -91,41 +91,31 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 	return result;
 }
 
-long sys_munmap(u64 addr, u64 length, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return WITH_RECLAIM(vm_unmap(current->space, addr, length));
-}
+long sys_munmap(u64 addr, u64 length, REST2) { return WITH_RECLAIM(vm_unmap(current->space, addr, length)); }
 
-long sys_mprotect(u64 addr, u64 length, u64 prot, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_mprotect(u64 addr, u64 length, u64 prot, REST3)
 {
 	if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC))
 		return -EINVAL;
 	return WITH_RECLAIM(vm_protect(current->space, addr, length, prot));
 }
 
-long sys_mremap(u64 old, u64 old_len, u64 new_len, u64 flags, u64 new_addr, u64 a5 __unused)
+long sys_mremap(u64 old, u64 old_len, u64 new_len, u64 flags, u64 new_addr, REST5)
 {
 	if (flags >> 32)
 		return -EINVAL;
 	return WITH_RECLAIM(vm_remap(current->space, old, old_len, new_len, flags, new_addr));
 }
 
-long sys_madvise(u64 addr, u64 length, u64 advice, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_madvise(u64 addr, u64 length, u64 advice, REST3)
 {
 	return WITH_RECLAIM(vm_advise(current->space, addr, length, (int)advice));
 }
 
-long sys_brk(u64 brk, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return vm_brk(current->space, brk);
-}
+long sys_brk(u64 brk, REST1) { return vm_brk(current->space, brk); }
+long sys_msync(u64 addr, u64 length, u64 flags, REST3) { return vm_sync(current->space, addr, length, (int)flags); }
 
-long sys_msync(u64 addr, u64 length, u64 flags, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return vm_sync(current->space, addr, length, (int)flags);
-}
-
-long sys_mincore(u64 addr, u64 length, u64 vec, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_mincore(u64 addr, u64 length, u64 vec, REST3)
 {
 	u64 pages = ALIGN_UP(length, PAGE_SIZE) >> PAGE_SHIFT;
 	long err = 0;
@@ -151,29 +141,19 @@ long sys_mincore(u64 addr, u64 length, u64 vec, u64 a3 __unused, u64 a4 __unused
 	return err;
 }
 
-long sys_mlock(u64 addr, u64 length, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return vm_lock(current->space, addr, length, true);
-}
+long sys_mlock(u64 addr, u64 length, REST2) { return vm_lock(current->space, addr, length, true); }
+long sys_munlock(u64 addr, u64 length, REST2) { return vm_lock(current->space, addr, length, false); }
 
-long sys_mlock2(u64 addr, u64 length, u64 flags, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_mlock2(u64 addr, u64 length, u64 flags, REST3)
 {
 	return flags & ~1UL ? -EINVAL : vm_lock(current->space, addr, length, true);
 }
 
-long sys_munlock(u64 addr, u64 length, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return vm_lock(current->space, addr, length, false);
-}
-
-long sys_mlockall(u64 flags, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_mlockall(u64 flags, REST1)
 {
 	if (!flags || flags & ~7UL)
 		return -EINVAL;
 	return flags & 1 ? vm_lock_all(current->space, true) : 0;
 }
 
-long sys_munlockall(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return vm_lock_all(current->space, false);
-}
+long sys_munlockall(ARGS) { return vm_lock_all(current->space, false); }

@@ -7,6 +7,7 @@
  */
 #include "arch/machine.h"
 #include "arch/user.h"
+#include "kernel/base/guard.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
 #include "kernel/fs/proc.h"
@@ -17,22 +18,11 @@
 #include "mm/frame.h"
 #include "mm/pcache.h"
 
-long sys_getpid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return current_process->pid;
-}
+long sys_getpid(ARGS) { return current_process->pid; }
+long sys_gettid(ARGS) { return current->tid; }
+long sys_getppid(ARGS) { return READ_ONCE(current_process->ppid); }
 
-long sys_gettid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return current->tid;
-}
-
-long sys_getppid(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return READ_ONCE(current_process->ppid);
-}
-
-long sys_set_tid_address(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_set_tid_address(u64 va, REST1)
 {
 	current->clear_child_tid = va;
 	return current->tid;
@@ -40,7 +30,7 @@ long sys_set_tid_address(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unus
 
 enum { ARCH_SET_GS = 0x1001, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS };
 
-long sys_arch_prctl(u64 code, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_arch_prctl(u64 code, u64 va, REST2)
 {
 	struct context *c = &current->context;
 	u64 base;
@@ -82,12 +72,7 @@ static long set_name(vaddr_t va)
 	return 0;
 }
 
-static long put_int(vaddr_t va, int value)
-{
-	return user_put(va, &value);
-}
-
-long sys_prctl(u64 option, u64 a, u64 b, u64 c, u64 d, u64 a5 __unused)
+long sys_prctl(u64 option, u64 a, u64 b, u64 c, u64 d, REST5)
 {
 	struct process *p = current_process;
 
@@ -98,7 +83,7 @@ long sys_prctl(u64 option, u64 a, u64 b, u64 c, u64 d, u64 a5 __unused)
 		p->parent_death_signal = (u8)a;
 		return 0;
 	case PR_GET_PDEATHSIG:
-		return put_int(a, p->parent_death_signal);
+		return user_put(a, &(int){ p->parent_death_signal });
 	case PR_GET_DUMPABLE:
 		return p->dumpable;
 	case PR_SET_DUMPABLE:
@@ -116,7 +101,7 @@ long sys_prctl(u64 option, u64 a, u64 b, u64 c, u64 d, u64 a5 __unused)
 		p->subreaper = a;
 		return 0;
 	case PR_GET_CHILD_SUBREAPER:
-		return put_int(a, p->subreaper);
+		return user_put(a, &(int){ p->subreaper });
 	case PR_SET_NO_NEW_PRIVS:
 		if (a != 1 || b || c || d)
 			return -EINVAL;
@@ -133,8 +118,13 @@ long sys_prctl(u64 option, u64 a, u64 b, u64 c, u64 d, u64 a5 __unused)
 
 #define MOST_FILES 65536
 
-static long change_limit(struct process *p, unsigned which, const struct rlimit *new, struct rlimit *old)
+static long change_limit(pid_t pid, unsigned which, const struct rlimit *new, struct rlimit *old)
 {
+	GUARD(process_lock);
+	struct process *p = pid ? process_find(pid) : current_process;
+
+	if (!p)
+		return -ESRCH;
 	if (which >= NR_RLIMITS || (new && new->cur > new->max))
 		return -EINVAL;
 	if (new && which == RLIM_NOFILE && new->max > MOST_FILES)
@@ -148,35 +138,24 @@ static long change_limit(struct process *p, unsigned which, const struct rlimit 
 	return 0;
 }
 
-long sys_prlimit64(u64 pid, u64 which, u64 new_va, u64 old_va, u64 a4 __unused, u64 a5 __unused)
+long sys_prlimit64(u64 pid, u64 which, u64 new_va, u64 old_va, REST4)
 {
 	struct rlimit new, old;
-	struct process *p;
 	long err;
 
 	if (new_va && user_get(&new, new_va))
 		return -EFAULT;
-	spin_lock(&process_lock);
-	p = pid ? process_find((pid_t)pid) : current_process;
-	err = p ? change_limit(p, (unsigned)which, new_va ? &new : NULL, &old) : -ESRCH;
-	spin_unlock(&process_lock);
+	err = change_limit((pid_t)pid, (unsigned)which, new_va ? &new : NULL, &old);
 	return err ? err : old_va ? user_put(old_va, &old) : 0;
 }
 
-long sys_getrlimit(u64 which, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return va ? sys_prlimit64(0, which, 0, va, 0, 0) : -EFAULT;
-}
-
-long sys_setrlimit(u64 which, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return va ? sys_prlimit64(0, which, va, 0, 0, 0) : -EFAULT;
-}
+long sys_getrlimit(u64 which, u64 va, REST2) { return va ? sys_prlimit64(0, which, 0, va, 0, 0) : -EFAULT; }
+long sys_setrlimit(u64 which, u64 va, REST2) { return va ? sys_prlimit64(0, which, va, 0, 0, 0) : -EFAULT; }
 
 enum { RUSAGE_CHILDREN = -1, RUSAGE_SELF, RUSAGE_THREAD };
 
 /* Faults are counted for the process: RUSAGE_THREAD has them of all its threads. */
-long sys_getrusage(u64 who, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_getrusage(u64 who, u64 va, REST2)
 {
 	struct process *p = current_process;
 	struct space_usage now;
@@ -196,7 +175,7 @@ long sys_getrusage(u64 who, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __u
 
 static char host_name[65] = "quire", domain_name[65] = "(none)";
 
-long sys_uname(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_uname(u64 va, REST1)
 {
 	struct { char sysname[65], nodename[65], release[65], version[65], machine[65], domain[65]; } u = {
 		.sysname = "Linux", .release = VERSION_RELEASE, .version = VERSION_VERSION, .machine = "x86_64",
@@ -217,23 +196,15 @@ static long set_machine_name(char name[65], vaddr_t va, u64 n)
 		return -EINVAL;
 	if (user_copy_in(new, va, n))
 		return -EFAULT;
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	memcpy(name, new, sizeof(new));
-	spin_unlock(&process_lock);
 	return 0;
 }
 
-long sys_sethostname(u64 va, u64 n, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return set_machine_name(host_name, va, n);
-}
+long sys_sethostname(u64 va, u64 n, REST2) { return set_machine_name(host_name, va, n); }
+long sys_setdomainname(u64 va, u64 n, REST2) { return set_machine_name(domain_name, va, n); }
 
-long sys_setdomainname(u64 va, u64 n, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return set_machine_name(domain_name, va, n);
-}
-
-long sys_sysinfo(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_sysinfo(u64 va, REST1)
 {
 	struct {
 		s64 uptime;
@@ -259,14 +230,11 @@ enum { REBOOT_CAD_OFF = 0, REBOOT_RESTART = 0x01234567, REBOOT_POWER_OFF = 0x432
 #define REBOOT_RESTART2 0xa1b2c3d4U
 
 /* However it is asked for, the machine ends: there is nothing to come back to. */
-long sys_reboot(u64 magic, u64 magic2, u64 command, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_reboot(u64 magic, u64 magic2, u64 command, REST3)
 {
-	static const u32 magics[] = { 672274793, 85072278, 369367448, 537993216 };
-	bool known = false;
+	u32 m = (u32)magic2;	/* four birthdays */
 
-	for (unsigned i = 0; i < ARRAY_SIZE(magics); i++)
-		known |= (u32)magic2 == magics[i];
-	if ((u32)magic != REBOOT_MAGIC || !known)
+	if ((u32)magic != REBOOT_MAGIC || (m != 672274793 && m != 85072278 && m != 369367448 && m != 537993216))
 		return -EINVAL;
 	switch ((u32)command) {
 	case REBOOT_CAD_OFF:
@@ -284,13 +252,10 @@ long sys_reboot(u64 magic, u64 magic2, u64 command, u64 a3 __unused, u64 a4 __un
 }
 
 /* Optional, as its users know; they ask at each start, so it is not worth a line on the console. */
-long sys_rseq(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
-{
-	return -ENOSYS;
-}
+long sys_rseq(ARGS) { return -ENOSYS; }
 
 /* Only the ordinary one is there. */
-long sys_personality(u64 persona, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_personality(u64 persona, REST1)
 {
 	return (u32)persona == 0 || (u32)persona == 0xffffffff ? 0 : -EINVAL;
 }

@@ -4,29 +4,29 @@
  * that can be set and read, real-time policies are refused. Lock: process_lock, to find other threads.
  */
 #include "arch/user.h"
+#include "kernel/base/guard.h"
 #include "kernel/base/percpu.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 
 enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5 };
-#define ARGS u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused
 
 static u64 online(void)
 {
 	return ~0UL >> (64 - nr_cpus);
 }
 
-/* Is there a thread TID (0: the running one)? */
+/* Thread TID (0: the running one), or NULL. Under process_lock. */
+static struct thread *find(u64 tid)
+{
+	return tid ? thread_find((pid_t)tid) : current;
+}
+
 static long known(u64 tid)
 {
-	struct thread *t;
+	GUARD(process_lock);
 
-	if ((pid_t)tid < 0)
-		return -EINVAL;
-	spin_lock(&process_lock);
-	t = tid ? thread_find((pid_t)tid) : current;
-	spin_unlock(&process_lock);
-	return t ? 0 : -ESRCH;
+	return (pid_t)tid < 0 ? -EINVAL : find(tid) ? 0 : -ESRCH;
 }
 
 long sys_sched_yield(ARGS)
@@ -43,7 +43,7 @@ long sys_sched_getaffinity(ARGS)
 	if (a1 < sizeof(mask) || a1 % sizeof(mask))
 		return -EINVAL;
 	spin_lock(&process_lock);
-	t = a0 ? thread_find((pid_t)a0) : current;
+	t = find(a0);
 	if (t)
 		mask = t->affinity & online();
 	spin_unlock(&process_lock);
@@ -61,86 +61,48 @@ long sys_sched_setaffinity(ARGS)
 		return -EFAULT;
 	if (!(mask & online()))
 		return -EINVAL;
-	spin_lock(&process_lock);
-	t = a0 ? thread_find((pid_t)a0) : current;
-	if (t) {
-		WRITE_ONCE(t->affinity, mask);
-		sched_move(t);
-	}
-	spin_unlock(&process_lock);
-	return t ? 0 : -ESRCH;
+	GUARD(process_lock);
+	t = find(a0);
+	if (!t)
+		return -ESRCH;
+	WRITE_ONCE(t->affinity, mask);
+	sched_move(t);
+	return 0;
 }
 
-long sys_sched_getscheduler(ARGS)
+/* All that there is to know of a policy: whether it is one, and real-time. The priority it takes is 0, or is refused. */
+static bool is_real_time(u64 policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
+static bool is_ordinary(u64 policy) { return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE; }
+
+static long set_policy(u64 tid, u64 policy, vaddr_t param)
 {
-	long err = known(a0);
-
-	return err ? err : SCHED_OTHER;
-}
-
-long sys_sched_setscheduler(ARGS)
-{
-	long err = known(a0);
-	s32 priority;
-
-	if (err)
-		return err;
-	if (user_get(&priority, a2))
-		return -EFAULT;
-	if (a1 == SCHED_FIFO || a1 == SCHED_RR)
-		return -EPERM;
-	return (a1 != SCHED_OTHER && a1 != SCHED_BATCH && a1 != SCHED_IDLE) || priority ? -EINVAL : 0;
-}
-
-long sys_sched_getparam(ARGS)
-{
-	long err = known(a0);
-	s32 priority = 0;
-
-	return err ? err : user_put(a1, &priority);
-}
-
-long sys_sched_setparam(ARGS)
-{
-	long err = known(a0);
+	long err = known(tid);
 	s32 priority;
 
 	if (!err)
-		err = user_get(&priority, a1);
-	return err ? err : priority ? -EINVAL : 0;
+		err = user_get(&priority, param);
+	if (err)
+		return err;
+	return is_real_time(policy) ? -EPERM : !is_ordinary(policy) || priority ? -EINVAL : 0;
 }
 
 static long priority_limit(u64 policy, long real_time)
 {
-	switch (policy) {
-	case SCHED_FIFO:
-	case SCHED_RR:
-		return real_time;
-	case SCHED_OTHER:
-	case SCHED_BATCH:
-	case SCHED_IDLE:
-		return 0;
-	default:
-		return -EINVAL;
-	}
+	return is_real_time(policy) ? real_time : is_ordinary(policy) ? 0 : -EINVAL;
 }
 
-long sys_sched_get_priority_max(ARGS)
-{
-	return priority_limit(a0, 99);
-}
-
-long sys_sched_get_priority_min(ARGS)
-{
-	return priority_limit(a0, 1);
-}
+long sys_sched_getscheduler(ARGS) { return known(a0) ?: SCHED_OTHER; }
+long sys_sched_setscheduler(ARGS) { return set_policy(a0, a1, a2); }
+long sys_sched_setparam(ARGS) { return set_policy(a0, SCHED_OTHER, a1); }
+long sys_sched_getparam(ARGS) { return known(a0) ?: user_put(a1, &(s32){ 0 }); }
+long sys_sched_get_priority_max(ARGS) { return priority_limit(a0, 99); }
+long sys_sched_get_priority_min(ARGS) { return priority_limit(a0, 1); }
 
 long sys_sched_rr_get_interval(ARGS)
 {
 	struct { s64 sec, nsec; } slice = { 0, SCHED_SLICE_NS };
-	long err = known(a0);
 
-	return err ? err : user_put(a1, &slice);
+	return known(a0) ?: user_put(a1, &slice);
 }
 
 long sys_getcpu(ARGS)
@@ -161,41 +123,35 @@ static bool is_meant(const struct process *p, u64 which, u32 who)
 		return p->pid == (who ? (pid_t)who : me->pid);
 	case PRIO_PGRP:
 		return p->pgid == (who ? (pid_t)who : me->pgid);
-	default:
+	case PRIO_USER:
 		return p->cred.uid == (who ? who : me->cred.uid);
 	}
+	return false;
 }
 
 /* As the call returns it: 20 - nice, of the one that is best off. */
 long sys_getpriority(ARGS)
 {
-	long best = -ESRCH;
+	GUARD(process_lock);
+	long best = a0 > PRIO_USER ? -EINVAL : -ESRCH;
 	struct process *p;
 
-	if (a0 > PRIO_USER)
-		return -EINVAL;
-	spin_lock(&process_lock);
 	LIST_FOREACH(p, &all_processes, all)
 		if (is_meant(p, a0, (u32)a1))
 			best = MAX(best, 20L - p->nice);
-	spin_unlock(&process_lock);
 	return best;
 }
 
 long sys_setpriority(ARGS)
 {
-	int nice = MAX(-20, MIN(19, (int)a2));
+	GUARD(process_lock);
+	long err = a0 > PRIO_USER ? -EINVAL : -ESRCH;
 	struct process *p;
-	long err = -ESRCH;
 
-	if (a0 > PRIO_USER)
-		return -EINVAL;
-	spin_lock(&process_lock);
 	LIST_FOREACH(p, &all_processes, all)
 		if (is_meant(p, a0, (u32)a1)) {
-			p->nice = nice;
+			p->nice = MAX(-20, MIN(19, (int)a2));
 			err = 0;
 		}
-	spin_unlock(&process_lock);
 	return err;
 }

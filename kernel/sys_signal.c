@@ -10,7 +10,7 @@
 #include "kernel/syscalls.h"
 #include "kernel/timespec.h"
 
-long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, REST4)
 {
 	struct process *p = current_process;
 	struct signal_process *s = p->sig;
@@ -40,7 +40,7 @@ long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, u64 a4 __unused, u6
 	return !err && old ? user_put(old, &was) : err;
 }
 
-long sys_rt_sigprocmask(u64 how, u64 new, u64 old, u64 size, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigprocmask(u64 how, u64 new, u64 old, u64 size, REST4)
 {
 	sigset_t_ was = current->sig.blocked, set;
 
@@ -66,7 +66,7 @@ long sys_rt_sigprocmask(u64 how, u64 new, u64 old, u64 size, u64 a4 __unused, u6
 	return old ? user_put(old, &was) : 0;
 }
 
-long sys_rt_sigpending(u64 to, u64 size, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigpending(u64 to, u64 size, REST2)
 {
 	sigset_t_ set = (current->sig.pending.set | current_process->sig->pending.set) & current->sig.blocked;
 
@@ -82,7 +82,7 @@ static long wait_for_signal(void)
 	return -ERESTART_NOHAND;
 }
 
-long sys_rt_sigsuspend(u64 va, u64 size, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigsuspend(u64 va, u64 size, REST2)
 {
 	sigset_t_ set;
 	int err = signal_get_set(va, size, &set);
@@ -95,7 +95,7 @@ long sys_rt_sigsuspend(u64 va, u64 size, u64 a2 __unused, u64 a3 __unused, u64 a
 	return -ERESTART_NOHAND;
 }
 
-long sys_pause(u64 a0 __unused, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_pause(ARGS)
 {
 	return wait_for_signal();
 }
@@ -113,7 +113,7 @@ static int dequeue(sigset_t_ set, struct siginfo *info)
 	return signo;
 }
 
-long sys_rt_sigtimedwait(u64 va, u64 info_to, u64 timeout, u64 size, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigtimedwait(u64 va, u64 info_to, u64 timeout, u64 size, REST4)
 {
 	struct timespec ts = { -1, 0 };
 	struct signal_thread *st = &current->sig;
@@ -155,7 +155,7 @@ static struct siginfo own_info(int code)
 	return (struct siginfo){ .code = code, .by = { .pid = current_process->pid } };
 }
 
-long sys_kill(u64 a0, u64 a1, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_kill(u64 a0, u64 a1, REST2)
 {
 	pid_t pid = (pid_t)a0;
 	int signo = (int)a1;
@@ -197,14 +197,14 @@ static long send_to_thread(pid_t tgid, pid_t tid, int signo, const struct siginf
 	return err;
 }
 
-long sys_tkill(u64 tid, u64 signo, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_tkill(u64 tid, u64 signo, REST2)
 {
 	struct siginfo info = own_info(SI_TKILL);
 
 	return send_to_thread(0, (pid_t)tid, (int)signo, &info);
 }
 
-long sys_tgkill(u64 tgid, u64 tid, u64 signo, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_tgkill(u64 tgid, u64 tid, u64 signo, REST3)
 {
 	struct siginfo info = own_info(SI_TKILL);
 
@@ -220,7 +220,7 @@ static int get_info(struct siginfo *info, u64 va, int signo, pid_t pid)
 	return (info->code >= 0 || info->code == SI_TKILL) && pid != current_process->pid ? -EPERM : 0;
 }
 
-long sys_rt_sigqueueinfo(u64 a0, u64 a1, u64 va, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_sigqueueinfo(u64 a0, u64 a1, u64 va, REST3)
 {
 	pid_t pid = (pid_t)a0;
 	int signo = (int)a1;
@@ -239,7 +239,7 @@ long sys_rt_sigqueueinfo(u64 a0, u64 a1, u64 va, u64 a3 __unused, u64 a4 __unuse
 	return err;
 }
 
-long sys_rt_tgsigqueueinfo(u64 tgid, u64 tid, u64 signo, u64 va, u64 a4 __unused, u64 a5 __unused)
+long sys_rt_tgsigqueueinfo(u64 tgid, u64 tid, u64 signo, u64 va, REST4)
 {
 	struct siginfo info;
 	int err = get_info(&info, va, (int)signo, (pid_t)tgid);

@@ -74,7 +74,7 @@ static long read_clock(int clock, u64 *ns)
 	}
 }
 
-long sys_clock_gettime(u64 clock, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_clock_gettime(u64 clock, u64 va, REST2)
 {
 	struct timespec ts;
 	u64 ns;
@@ -86,7 +86,7 @@ long sys_clock_gettime(u64 clock, u64 va, u64 a2 __unused, u64 a3 __unused, u64 
 	return user_put(va, &ts);
 }
 
-long sys_clock_getres(u64 clock, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_clock_getres(u64 clock, u64 va, REST2)
 {
 	struct timespec ts = { 0, 1 };
 	u64 ns;
@@ -95,7 +95,7 @@ long sys_clock_getres(u64 clock, u64 va, u64 a2 __unused, u64 a3 __unused, u64 a
 	return err ? err : va ? user_put(va, &ts) : 0;
 }
 
-long sys_gettimeofday(u64 tv_va, u64 tz_va, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_gettimeofday(u64 tv_va, u64 tz_va, REST2)
 {
 	struct timeval tv = timeval_of(boot_epoch_ns() + clock_ns());
 	u64 utc = 0;
@@ -105,7 +105,7 @@ long sys_gettimeofday(u64 tv_va, u64 tz_va, u64 a2 __unused, u64 a3 __unused, u6
 	return tz_va ? user_put(tz_va, &utc) : 0;
 }
 
-long sys_time(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_time(u64 va, REST1)
 {
 	s64 seconds = (s64)((boot_epoch_ns() + clock_ns()) / NSEC_PER_SEC);
 
@@ -117,7 +117,7 @@ static s64 ticks(u64 ns)
 	return (s64)(ns / (NSEC_PER_SEC / TICKS_PER_SECOND));
 }
 
-long sys_times(u64 va, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_times(u64 va, REST1)
 {
 	struct rusage_times own, children;
 
@@ -170,7 +170,7 @@ static long get_time(vaddr_t va, u64 *ns)
 	return 0;
 }
 
-long sys_nanosleep(u64 time, u64 left, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_nanosleep(u64 time, u64 left, REST2)
 {
 	u64 ns;
 	long err = get_time(time, &ns);
@@ -178,7 +178,7 @@ long sys_nanosleep(u64 time, u64 left, u64 a2 __unused, u64 a3 __unused, u64 a4 
 	return err ? err : sleep_for(ns, left);
 }
 
-long sys_clock_nanosleep(u64 clock, u64 flags, u64 time, u64 left, u64 a4 __unused, u64 a5 __unused)
+long sys_clock_nanosleep(u64 clock, u64 flags, u64 time, u64 left, REST4)
 {
 	u64 ns, now;
 	long err = get_time(time, &ns);

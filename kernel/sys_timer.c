@@ -161,7 +161,7 @@ static bool own_thread(pid_t tid)
 	return own;
 }
 
-long sys_timer_create(u64 clock, u64 event, u64 id_to, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_timer_create(u64 clock, u64 event, u64 id_to, REST3)
 {
 	struct signal_process *s = current_process->sig;
 	struct sigevent ev = { .signo = SIGALRM };
@@ -231,7 +231,7 @@ static void timer_set(struct posix_timer *pt, const struct itimerspec *it, bool 
 	timer_start(&pt->timer, pt->expires, posix_timer_fire);
 }
 
-long sys_timer_settime(u64 id, u64 flags, u64 new, u64 old, u64 a4 __unused, u64 a5 __unused)
+long sys_timer_settime(u64 id, u64 flags, u64 new, u64 old, REST4)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	struct itimerspec it, was;
@@ -251,7 +251,7 @@ long sys_timer_settime(u64 id, u64 flags, u64 new, u64 old, u64 a4 __unused, u64
 	return !pt ? -EINVAL : old ? user_put(old, &was) : 0;
 }
 
-long sys_timer_gettime(u64 id, u64 to, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_timer_gettime(u64 id, u64 to, REST2)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	struct itimerspec it;
@@ -265,7 +265,7 @@ long sys_timer_gettime(u64 id, u64 to, u64 a2 __unused, u64 a3 __unused, u64 a4 
 	return pt ? user_put(to, &it) : -EINVAL;
 }
 
-long sys_timer_getoverrun(u64 id, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_timer_getoverrun(u64 id, REST1)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	struct posix_timer *pt;
@@ -278,7 +278,7 @@ long sys_timer_getoverrun(u64 id, u64 a1 __unused, u64 a2 __unused, u64 a3 __unu
 	return overrun;
 }
 
-long sys_timer_delete(u64 id, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_timer_delete(u64 id, REST1)
 {
 	struct mutex *m = &current_process->sig->timer_mutex;
 	struct posix_timer *pt;

@@ -108,7 +108,7 @@ u32 fs_umask(void)
 	return c ? READ_ONCE(c->umask) : 0;
 }
 
-long sys_umask(u64 mask, NO1, NO2, NO3, NO4, NO5)
+long sys_umask(u64 mask, REST1)
 {
 	struct fs_context *c = own_context();
 	u32 old;
@@ -120,7 +120,7 @@ long sys_umask(u64 mask, NO1, NO2, NO3, NO4, NO5)
 	return old;
 }
 
-long sys_chdir(u64 path, NO1, NO2, NO3, NO4, NO5)
+long sys_chdir(u64 path, REST1)
 {
 	struct vnode *v;
 	int e = at_lookup(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &v);
@@ -130,7 +130,7 @@ long sys_chdir(u64 path, NO1, NO2, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_fchdir(u64 fd, NO1, NO2, NO3, NO4, NO5)
+long sys_fchdir(u64 fd, REST1)
 {
 	struct file *f = fd_get(fd);
 	int e = 0;
@@ -145,7 +145,7 @@ long sys_fchdir(u64 fd, NO1, NO2, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_getcwd(u64 buf, u64 size, NO2, NO3, NO4, NO5)
+long sys_getcwd(u64 buf, u64 size, REST2)
 {
 	struct vnode *v = fs_cwd();
 	char *page = path_page();

@@ -130,12 +130,12 @@ static long create(u32 flags)
 	return fd_install_or_put(f, flags);
 }
 
-long sys_epoll_create(u64 size, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_epoll_create(u64 size, REST1)
 {
 	return (int)size <= 0 ? -EINVAL : create(0);
 }
 
-long sys_epoll_create1(u64 flags, u64 a1 __unused, u64 a2 __unused, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_epoll_create1(u64 flags, REST1)
 {
 	return flags & ~(u64)O_CLOEXEC ? -EINVAL : create((u32)flags);
 }
@@ -192,7 +192,7 @@ static long control(struct epoll *ep, u64 op, int fd, struct file *f, const stru
 	return 0;
 }
 
-long sys_epoll_ctl(u64 epfd, u64 op, u64 fd, u64 event, u64 a4 __unused, u64 a5 __unused)
+long sys_epoll_ctl(u64 epfd, u64 op, u64 fd, u64 event, REST4)
 {
 	struct epoll_event ev = { 0, 0 };
 	struct file *ef, *f;
@@ -245,7 +245,7 @@ static long wait(u64 epfd, u64 events, int max, int timeout)
 	return result;
 }
 
-long sys_epoll_wait(u64 epfd, u64 events, u64 max, u64 timeout, u64 a4 __unused, u64 a5 __unused)
+long sys_epoll_wait(u64 epfd, u64 events, u64 max, u64 timeout, REST4)
 {
 	return wait(epfd, events, (int)max, (int)timeout);
 }

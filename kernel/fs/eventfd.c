@@ -103,7 +103,7 @@ static const struct file_ops eventfd_ops = {
 	.read = eventfd_read, .write = eventfd_write, .poll = eventfd_poll, .close = eventfd_close,
 };
 
-long sys_eventfd2(u64 value, u64 flags, NO2, NO3, NO4, NO5)
+long sys_eventfd2(u64 value, u64 flags, REST2)
 {
 	struct eventfd *e;
 	struct file *f;

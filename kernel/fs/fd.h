@@ -24,10 +24,3 @@ int fd_replace(struct file *f, int fd, bool cloexec);
 int fd_close(int fd);
 /* Close-on-exec of FD: 0 or 1 as it was, or -EBADF; changed to SET unless SET is negative. */
 int fd_cloexec(int fd, int set);
-
-/* For the parameter lists of system calls with fewer than six. */
-#define NO1 u64 a1 __unused
-#define NO2 u64 a2 __unused
-#define NO3 u64 a3 __unused
-#define NO4 u64 a4 __unused
-#define NO5 u64 a5 __unused

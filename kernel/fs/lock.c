@@ -196,7 +196,7 @@ long filelock_fcntl_set(struct file *f, vaddr_t arg, bool ofd, bool wait)
 	return filelock_set(&r, wait);
 }
 
-long sys_flock(u64 fd, u64 how, NO2, NO3, NO4, NO5)
+long sys_flock(u64 fd, u64 how, REST2)
 {
 	struct file *f = fd_get_io(fd);
 	struct filelock r = { .flock = true, .end = NO_END, .pid = -1 };

@@ -32,12 +32,12 @@ static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *targe
 	return e;
 }
 
-long sys_mkdirat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
+long sys_mkdirat(u64 dirfd, u64 path, u64 mode, REST3)
 {
 	return create_at(dirfd, path, S_IFDIR | (mode & 01777 & ~fs_umask()), 0, NULL, true);
 }
 
-long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, NO4, NO5)
+long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, REST4)
 {
 	u32 type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
 
@@ -49,7 +49,7 @@ long sys_mknodat(u64 dirfd, u64 path, u64 mode, u64 rdev, NO4, NO5)
 			 type == S_IFCHR || type == S_IFBLK ? (u32)rdev : 0, NULL, false);
 }
 
-long sys_symlinkat(u64 target, u64 dirfd, u64 path, NO3, NO4, NO5)
+long sys_symlinkat(u64 target, u64 dirfd, u64 path, REST3)
 {
 	char *text = path_page();
 	ssize_t n;
@@ -63,7 +63,7 @@ long sys_symlinkat(u64 target, u64 dirfd, u64 path, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
+long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 {
 	struct vnode *v;
 	struct at a;
@@ -114,7 +114,7 @@ static long unlink_at(u64 dirfd, u64 path, bool rmdir)
 	return e;
 }
 
-long sys_unlinkat(u64 dirfd, u64 path, u64 flags, NO3, NO4, NO5)
+long sys_unlinkat(u64 dirfd, u64 path, u64 flags, REST3)
 {
 	return flags & ~(u64)AT_REMOVEDIR ? -EINVAL : unlink_at(dirfd, path, flags);
 }
@@ -136,7 +136,7 @@ static long rename_walked(struct walk *from, struct walk *to, u64 flags)
 	return from->dir->ops->rename(from->dir, from->name, from->len, to->dir, to->name, to->len, flags);
 }
 
-long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
+long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 {
 	struct at a, b;
 	long e;
@@ -155,7 +155,7 @@ long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, NO5)
 	return e;
 }
 
-long sys_truncate(u64 path, u64 size, NO2, NO3, NO4, NO5)
+long sys_truncate(u64 path, u64 size, REST2)
 {
 	struct vnode *v;
 	long e;
@@ -178,7 +178,7 @@ static bool writable(const struct file *f)
 	return mode == O_WRONLY || mode == O_RDWR;
 }
 
-long sys_ftruncate(u64 fd, u64 size, NO2, NO3, NO4, NO5)
+long sys_ftruncate(u64 fd, u64 size, REST2)
 {
 	struct file *f = fd_get_io(fd);
 	long e = -EINVAL;
@@ -209,7 +209,7 @@ static long allocate(struct file *f, u64 how, u64 start, u64 len)
 	return f->vnode->ops->allocate ? f->vnode->ops->allocate(f->vnode, how, start, start + len) : -EOPNOTSUPP;
 }
 
-long sys_fallocate(u64 fd, u64 how, u64 start, u64 len, NO4, NO5)
+long sys_fallocate(u64 fd, u64 how, u64 start, u64 len, REST4)
 {
 	struct file *f = fd_get_io(fd);
 	long e;
@@ -225,7 +225,7 @@ long sys_fallocate(u64 fd, u64 how, u64 start, u64 len, NO4, NO5)
 #define MS_KNOWN 0x3218ddeUL
 enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
 
-long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __unused, NO5)
+long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __unused, REST5)
 {
 	static const struct fs_type *const types[] = { &tmpfs_type, &procfs_type };
 	char name[32];
@@ -253,7 +253,7 @@ long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __un
 	return -ENODEV;
 }
 
-long sys_umount2(u64 path, u64 flags, NO2, NO3, NO4, NO5)
+long sys_umount2(u64 path, u64 flags, REST2)
 {
 	struct vnode *v;
 	long e;
@@ -268,7 +268,7 @@ long sys_umount2(u64 path, u64 flags, NO2, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_fsync(u64 fd, NO1, NO2, NO3, NO4, NO5)
+long sys_fsync(u64 fd, REST1)
 {
 	struct file *f = fd_get_io(fd);
 	long e = 0;
@@ -281,7 +281,7 @@ long sys_fsync(u64 fd, NO1, NO2, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_sync(u64 a0 __unused, NO1, NO2, NO3, NO4, NO5)
+long sys_sync(u64 a0 __unused, REST1)
 {
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #define SIX(call, a, b, c, d, e, f, ...) sys_##call(a, b, c, d, e, f)
 #define OLD(name, call, ...)									\
-	long sys_##name(u64 a0, NO1, NO2, NO3, NO4, NO5)					\
+	long sys_##name(u64 a0, REST1)					\
 	{											\
 		return SIX(call, __VA_ARGS__, 0, 0, 0, 0, 0, 0);				\
 	}

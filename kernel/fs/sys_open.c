@@ -13,7 +13,7 @@
 #include "kernel/syscalls.h"
 
 
-long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, NO4, NO5)
+long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, REST4)
 {
 	struct file *f;
 	struct at a;
@@ -30,7 +30,7 @@ long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, NO4, NO5)
 	return e ? e : fd_install_or_put(f, flags);
 }
 
-long sys_close(u64 fd, NO1, NO2, NO3, NO4, NO5)
+long sys_close(u64 fd, REST1)
 {
 	return fd_close(fd);
 }
@@ -61,19 +61,19 @@ static long dup_to(u64 fd, u64 to, bool cloexec)
 	return n;
 }
 
-long sys_dup(u64 fd, NO1, NO2, NO3, NO4, NO5)
+long sys_dup(u64 fd, REST1)
 {
 	return dup_to_free(fd, 0, false);
 }
 
-long sys_dup2(u64 fd, u64 to, NO2, NO3, NO4, NO5)
+long sys_dup2(u64 fd, u64 to, REST2)
 {
 	if ((u32)fd != (u32)to)
 		return dup_to(fd, to, false);
 	return fd_cloexec(fd, -1) < 0 ? -EBADF : (long)(u32)fd;
 }
 
-long sys_dup3(u64 fd, u64 to, u64 flags, NO3, NO4, NO5)
+long sys_dup3(u64 fd, u64 to, u64 flags, REST3)
 {
 	if (flags & ~(u64)O_CLOEXEC || (u32)fd == (u32)to)
 		return -EINVAL;
@@ -105,7 +105,7 @@ static long pipe_fds(u64 fds, u64 flags)
 
 #define O_DIRECT 040000
 
-long sys_pipe2(u64 fds, u64 flags, NO2, NO3, NO4, NO5)
+long sys_pipe2(u64 fds, u64 flags, REST2)
 {
 	/* O_DIRECT (packets) is refused: who asks for it relies on it. */
 	return flags & ~(u64)(O_CLOEXEC | O_NONBLOCK) ? -EINVAL : pipe_fds(fds, flags);
@@ -114,7 +114,7 @@ long sys_pipe2(u64 fds, u64 flags, NO2, NO3, NO4, NO5)
 #define MFD_CLOEXEC 1
 #define MFD_ALLOW_SEALING 2
 
-long sys_memfd_create(u64 name, u64 flags, NO2, NO3, NO4, NO5)
+long sys_memfd_create(u64 name, u64 flags, REST2)
 {
 	char text[NAME_MAX + 1] = "memfd:";
 	size_t prefix = strlen(text);
@@ -169,7 +169,7 @@ static long file_ioctl(struct file *f, int fd, unsigned cmd, u64 arg)
 	return f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : -ENOTTY;
 }
 
-long sys_ioctl(u64 fd, u64 cmd, u64 arg, NO3, NO4, NO5)
+long sys_ioctl(u64 fd, u64 cmd, u64 arg, REST3)
 {
 	struct file *f = fd_get_io(fd);
 	long result;
@@ -243,7 +243,7 @@ static long file_fcntl(struct file *f, int fd, unsigned cmd, u64 arg)
 	return -EINVAL;
 }
 
-long sys_fcntl(u64 fd, u64 cmd, u64 arg, NO3, NO4, NO5)
+long sys_fcntl(u64 fd, u64 cmd, u64 arg, REST3)
 {
 	struct file *f = fd_get(fd);
 	long result;

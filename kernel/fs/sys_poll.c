@@ -62,7 +62,7 @@ static long do_poll(u64 va, u64 n, u64 deadline)
 	return result;
 }
 
-long sys_poll(u64 fds, u64 n, u64 timeout, u64 a3 __unused, u64 a4 __unused, u64 a5 __unused)
+long sys_poll(u64 fds, u64 n, u64 timeout, REST3)
 {
 	u64 deadline = current->restart_deadline;
 	long result;
@@ -101,7 +101,7 @@ static void put_left(u64 va, u64 deadline)
 		(void)user_put(va, &left);	/* a constant there is no error, as in Linux */
 }
 
-long sys_ppoll(u64 fds, u64 n, u64 timeout, u64 mask, u64 size, u64 a5 __unused)
+long sys_ppoll(u64 fds, u64 n, u64 timeout, u64 mask, u64 size, REST5)
 {
 	sigset_t_ set;
 	u64 deadline;
@@ -184,7 +184,7 @@ static long do_select(int n, const u64 sets[NR_SETS], u64 deadline)
 	return result;
 }
 
-long sys_select(u64 n, u64 in, u64 out, u64 except, u64 timeout, u64 a5 __unused)
+long sys_select(u64 n, u64 in, u64 out, u64 except, u64 timeout, REST5)
 {
 	const u64 sets[NR_SETS] = { in, out, except };
 	u64 deadline = SLEEP_FOREVER;

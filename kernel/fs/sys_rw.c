@@ -65,22 +65,22 @@ static ssize_t transfer_one(u64 fd, u64 buf, u64 n, const u64 *at, enum way way)
 	return done;
 }
 
-long sys_read(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+long sys_read(u64 fd, u64 buf, u64 n, REST3)
 {
 	return transfer_one(fd, buf, n, NULL, READ);
 }
 
-long sys_write(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+long sys_write(u64 fd, u64 buf, u64 n, REST3)
 {
 	return transfer_one(fd, buf, n, NULL, WRITE);
 }
 
-long sys_pread64(u64 fd, u64 buf, u64 n, u64 at, NO4, NO5)
+long sys_pread64(u64 fd, u64 buf, u64 n, u64 at, REST4)
 {
 	return transfer_one(fd, buf, n, &at, READ);
 }
 
-long sys_pwrite64(u64 fd, u64 buf, u64 n, u64 at, NO4, NO5)
+long sys_pwrite64(u64 fd, u64 buf, u64 n, u64 at, REST4)
 {
 	return transfer_one(fd, buf, n, &at, WRITE);
 }
@@ -129,22 +129,22 @@ static ssize_t transfer_segments(u64 fd, u64 vec, u64 count, const u64 *at, enum
 	return done;
 }
 
-long sys_readv(u64 fd, u64 vec, u64 count, NO3, NO4, NO5)
+long sys_readv(u64 fd, u64 vec, u64 count, REST3)
 {
 	return transfer_segments(fd, vec, count, NULL, READ);
 }
 
-long sys_writev(u64 fd, u64 vec, u64 count, NO3, NO4, NO5)
+long sys_writev(u64 fd, u64 vec, u64 count, REST3)
 {
 	return transfer_segments(fd, vec, count, NULL, WRITE);
 }
 
-long sys_preadv(u64 fd, u64 vec, u64 count, u64 at, NO4, NO5)
+long sys_preadv(u64 fd, u64 vec, u64 count, u64 at, REST4)
 {
 	return transfer_segments(fd, vec, count, &at, READ);
 }
 
-long sys_pwritev(u64 fd, u64 vec, u64 count, u64 at, NO4, NO5)
+long sys_pwritev(u64 fd, u64 vec, u64 count, u64 at, REST4)
 {
 	return transfer_segments(fd, vec, count, &at, WRITE);
 }
@@ -211,7 +211,7 @@ static s64 seek(struct file *f, s64 offset, unsigned whence)
 	return base;
 }
 
-long sys_lseek(u64 fd, u64 offset, u64 whence, NO3, NO4, NO5)
+long sys_lseek(u64 fd, u64 offset, u64 whence, REST3)
 {
 	struct file *f = fd_get_io(fd);
 	long result = -ESPIPE;
@@ -283,7 +283,7 @@ static ssize_t copy_at(struct file *in, u64 in_at, struct file *out, u64 out_at,
 	return done;
 }
 
-long sys_sendfile(u64 out_fd, u64 in_fd, u64 in_at, u64 n, NO4, NO5)
+long sys_sendfile(u64 out_fd, u64 in_fd, u64 in_at, u64 n, REST4)
 {
 	struct file *in = fd_get(in_fd), *out = fd_get(out_fd);
 	ssize_t done = in && out ? out->flags & O_APPEND ? -EINVAL : copy_at(in, in_at, out, 0, n) : -EBADF;
@@ -332,7 +332,7 @@ long sys_copy_file_range(u64 in_fd, u64 in_at, u64 out_fd, u64 out_at, u64 n, u6
 	return done;
 }
 
-long sys_getdents64(u64 fd, u64 buf, u64 n, NO3, NO4, NO5)
+long sys_getdents64(u64 fd, u64 buf, u64 n, REST3)
 {
 	struct file *f = fd_get_io(fd);
 	long result;

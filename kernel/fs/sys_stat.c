@@ -82,7 +82,7 @@ static long stat_at(u64 dirfd, u64 path, u64 flags, struct kstat *k)
 	return 0;
 }
 
-long sys_newfstatat(u64 dirfd, u64 path, u64 buf, u64 flags, NO4, NO5)
+long sys_newfstatat(u64 dirfd, u64 path, u64 buf, u64 flags, REST4)
 {
 	struct kstat k;
 	long e;
@@ -93,7 +93,7 @@ long sys_newfstatat(u64 dirfd, u64 path, u64 buf, u64 flags, NO4, NO5)
 	return e ? e : put_stat(buf, &k);
 }
 
-long sys_fstat(u64 fd, u64 buf, NO2, NO3, NO4, NO5)
+long sys_fstat(u64 fd, u64 buf, REST2)
 {
 	struct kstat k;
 	long e = stat_fd(fd, &k);
@@ -125,7 +125,7 @@ static struct statx_time statx_time_of(u64 ns)
 static u32 dev_major(u64 dev) { return (dev >> 8 & 0xfff) | (dev >> 32 & ~0xfffU); }
 static u32 dev_minor(u64 dev) { return (dev & 0xff) | (dev >> 12 & ~0xffU); }
 
-long sys_statx(u64 dirfd, u64 path, u64 flags, u64 mask, u64 buf, NO5)
+long sys_statx(u64 dirfd, u64 path, u64 flags, u64 mask, u64 buf, REST5)
 {
 	struct kstat k;
 	struct statx st;
@@ -152,7 +152,7 @@ static long check_access(const struct vnode *v, u64 mode)
 	return mode & 1 && !S_ISDIR(v->mode) && !(v->mode & 0111) ? -EACCES : 0;
 }
 
-long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, NO4, NO5)
+long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, REST4)
 {
 	struct vnode *v;
 	long e;
@@ -175,7 +175,7 @@ static int read_link(struct vnode *v, char *page)
 	return v->ops->readlink(v, page, PATH_MAX);
 }
 
-long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, NO4, NO5)
+long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, REST4)
 {
 	struct vnode *v;
 	char *page;
@@ -255,7 +255,7 @@ static long change_fd(struct file *f, const struct change *c)
 	return e;
 }
 
-long sys_fchmodat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
+long sys_fchmodat(u64 dirfd, u64 path, u64 mode, REST3)
 {
 	struct change c = NO_CHANGE;
 
@@ -264,7 +264,7 @@ long sys_fchmodat(u64 dirfd, u64 path, u64 mode, NO3, NO4, NO5)
 	return change_at(dirfd, path, WALK_FOLLOW, &c);
 }
 
-long sys_fchmod(u64 fd, u64 mode, NO2, NO3, NO4, NO5)
+long sys_fchmod(u64 fd, u64 mode, REST2)
 {
 	struct change c = NO_CHANGE;
 
@@ -273,7 +273,7 @@ long sys_fchmod(u64 fd, u64 mode, NO2, NO3, NO4, NO5)
 	return change_fd(fd_get_io(fd), &c);
 }
 
-long sys_fchownat(u64 dirfd, u64 path, u64 uid, u64 gid, u64 flags, NO5)
+long sys_fchownat(u64 dirfd, u64 path, u64 uid, u64 gid, u64 flags, REST5)
 {
 	struct change c = { .uid = uid, .gid = gid };
 
@@ -282,7 +282,7 @@ long sys_fchownat(u64 dirfd, u64 path, u64 uid, u64 gid, u64 flags, NO5)
 	return change_at(dirfd, path, at_walk_flags(flags), &c);
 }
 
-long sys_fchown(u64 fd, u64 uid, u64 gid, NO3, NO4, NO5)
+long sys_fchown(u64 fd, u64 uid, u64 gid, REST3)
 {
 	struct change c = { .uid = uid, .gid = gid };
 
@@ -305,7 +305,7 @@ static int parse_time(const struct timespec *t, bool *has, u64 *ns)
 	return 0;
 }
 
-long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, NO4, NO5)
+long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, REST4)
 {
 	struct timespec t[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
 	struct change c = NO_CHANGE;
@@ -323,7 +323,7 @@ long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, NO4, NO5)
 	return change_at(dirfd, path, at_walk_flags(flags), &c);
 }
 
-long sys_utime(u64 path, u64 times, NO2, NO3, NO4, NO5)
+long sys_utime(u64 path, u64 times, REST2)
 {
 	struct change c = NO_CHANGE;
 	struct { s64 atime, mtime; } t;
@@ -366,7 +366,7 @@ static long put_statfs(vaddr_t buf, const struct vnode *v)
 	return user_put(buf, &st);
 }
 
-long sys_statfs(u64 path, u64 buf, NO2, NO3, NO4, NO5)
+long sys_statfs(u64 path, u64 buf, REST2)
 {
 	struct vnode *v;
 	long e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
@@ -378,7 +378,7 @@ long sys_statfs(u64 path, u64 buf, NO2, NO3, NO4, NO5)
 	return e;
 }
 
-long sys_fstatfs(u64 fd, u64 buf, NO2, NO3, NO4, NO5)
+long sys_fstatfs(u64 fd, u64 buf, REST2)
 {
 	struct file *f = fd_get(fd);
 	long e;

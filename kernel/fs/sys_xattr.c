@@ -29,15 +29,15 @@ static long by_fd(u64 fd, long result)
 
 /* The three calls by which one thing is done: following a last link, not following it, by descriptor. */
 #define CALLS(verb, result)								\
-	long sys_##verb(u64 path, NO1, NO2, NO3, NO4, NO5)				\
+	long sys_##verb(u64 path, REST1)				\
 	{										\
 		return by_path(path, WALK_FOLLOW, result);				\
 	}										\
-	long sys_l##verb(u64 path, NO1, NO2, NO3, NO4, NO5)				\
+	long sys_l##verb(u64 path, REST1)				\
 	{										\
 		return by_path(path, 0, result);					\
 	}										\
-	long sys_f##verb(u64 fd, NO1, NO2, NO3, NO4, NO5)				\
+	long sys_f##verb(u64 fd, REST1)				\
 	{										\
 		return by_fd(fd, result);						\
 	}
