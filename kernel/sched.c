@@ -181,8 +181,12 @@ static void switch_to(struct runqueue *rq, struct thread *prev, struct thread *n
 	this_cpu(current_thread) = next;
 	if (prev->domain != next->domain)
 		domain_switch(prev->domain, next->domain);
-	if (prev->space != next->space)
-		tlb_switch_space(next->space);
+	if (prev->space != next->space) {
+		if (next->space)
+			tlb_switch_space(next->space);
+		else
+			tlb_idle();
+	}
 	context_switch(&prev->context, &next->context);
 	sched_switched();
 }
@@ -494,7 +498,7 @@ void sched_start(void)
 		if ((rq->nr_ready || nr_cpus > 1) && schedule())
 			continue;
 		epoch_leave();
-		cpu_idle();
+		arch_idle();
 		epoch_enter();
 	}
 }

@@ -28,6 +28,7 @@ struct space *space_create(void)
 		kmem_cache_free(&space_cache, s);
 		return NULL;
 	}
+	tlb_begin_space(s);
 	s->refs = 1;
 	spin_init(&s->lock, RANK_SPACE);
 	spin_init(&s->kept.lock, RANK_KEPT);
@@ -75,6 +76,7 @@ u64 space_put(struct space *s)
 		return 0;
 	if (unlikely(tune.debug_check))
 		check_space(s);
+	tlb_end_space(s);
 	spin_lock(&all_lock);
 	LIST_REMOVE(s, all);
 	spin_unlock(&all_lock);

@@ -61,7 +61,7 @@ struct space {
 		u32 turn;		/* times that pages were dropped */
 		struct { u32 where, turn; } table[32];	/* where: address / 2 MiB */
 	} kept;
-	u64 cpus;			/* CPUs whose root register is ours */
+	u64 id, cpus, flushes;		/* mm/tlb.c: like no other's ever; CPUs whose root register is ours; rounds */
 	u64 pages;			/* pages in regions (VmSize) */
 	u64 locked_pages;
 	u64 limit_as, limit_data, limit_stack;	/* bytes; from setrlimit */
