@@ -451,25 +451,6 @@ u64 sched_runnable(void)
 	return n;
 }
 
-u64 thread_cpu_ns(const struct thread *t)
-{
-	u64 ns, start;
-	u32 seq;
-
-	do {
-		seq = __atomic_load_n(&t->time_seq, __ATOMIC_ACQUIRE);
-		ns = READ_ONCE(t->user_ns) + t->kernel_ns;
-		start = READ_ONCE(t->run_start);
-		barrier();
-	} while (seq & 1 || seq != READ_ONCE(t->time_seq));
-	if (start) {
-		u64 now = clock_ns();
-
-		ns += now - MIN(now, start);
-	}
-	return ns;
-}
-
 u64 sched_idle_ns(u32 cpu)
 {
 	return thread_cpu_ns(cpu_ptr(idle_thread, cpu));
