@@ -173,14 +173,12 @@ static long duplicate(struct remap *m, struct region *r)
 	} else if (!(m->new = map_find_room(m->space, m->new, m->new_len))) {
 		return -ENOMEM;
 	}
-	copy = region_alloc();
+	copy = region_copy(r);
 	if (!copy)
 		return -ENOMEM;
-	*copy = *r;
 	copy->start = m->new;
 	copy->end = m->new + m->new_len;
 	copy->pgoff += (m->old - r->start) >> PAGE_SHIFT;
-	copy->cache->ops->get(copy->cache);
 	if (m->flags & MREMAP_FIXED)
 		unmap_commit(m->space, &m->batch, m->new, m->new + m->new_len, &m->dropped);
 	int err = share_clear_hole(&m->batch, m->new, m->new + m->new_len);

@@ -69,7 +69,6 @@ void space_change_end(struct space *s)
 
 u64 space_put(struct space *s)
 {
-	struct region *r, *dropped = NULL;
 	struct tlb_batch b;
 
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
@@ -81,11 +80,7 @@ u64 space_put(struct space *s)
 	LIST_REMOVE(s, all);
 	spin_unlock(&all_lock);
 	space_change_begin(s);
-	while ((r = RB_ROOT(&s->regions)) != NULL) {
-		region_remove(s, r);
-		r->next_free = dropped;
-		dropped = r;
-	}
+	struct region *dropped = region_remove_all(s);
 	space_change_end(s);
 	/* Now no file that shrinks finds its way to our tables. */
 	tlb_batch_begin(&b, s);
