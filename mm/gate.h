@@ -82,9 +82,17 @@ static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit
 		new = pte_apply(edit, *old);
 }
 
-/* The gate where an entry of a shared table loses its write bit. No flush: no path to it has one. */
+/* The gate where an entry loses its write bit; the caller flushes, unless no path to its table had one. Returns it. */
 static __always_inline pte_t gate_protect(pte_t *slot)
 {
 	pte_clear_write(slot);
+	count(pt_change);
 	return READ_ONCE(*slot);
+}
+
+/* The gate where an entry gets its write bit, so that no count moves and nothing need be flushed. */
+static __always_inline void gate_permit(pte_t *slot)
+{
+	pte_give_write(slot);
+	count(pt_change);
 }

@@ -44,7 +44,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
 	t->table.groups = 0;
-	t->table.base = level == PT_LEVELS ? 0 : ALIGN_DOWN(va, pt_span(level + 1));
+	t->table.where = level == PT_LEVELS ? 0 : (s32)(ALIGN_DOWN(va, pt_span(level + 1)) >> pt_shift(2));
 	spin_init(&t->table.lock, RANK_TABLE);
 	return t;
 }
@@ -410,7 +410,7 @@ void pt_init(paddr_t root)
 	spin_init(&top->table.lock, RANK_TABLE);
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		pt_live(top) += pt_slots(top)[i] != 0;
-	top->table.groups = ~0;
+	top->table.groups = ~0U;
 	if (!pt_make(NULL, KVA_BASE))
 		panic("no memory for the first kernel tables");
 	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)

@@ -33,6 +33,12 @@ static inline struct frame *pt_child(pte_t e)
 	return frame_of_pa(pte_pa(e));
 }
 
+/* The first address that T maps. */
+static inline vaddr_t pt_base(const struct frame *t)
+{
+	return (vaddr_t)t->table.where << pt_shift(2);
+}
+
 /* Makes the kernel's root from the tables that the boot code left at ROOT, and fills its upper half so
  * that later roots can copy it. */
 void pt_init(paddr_t root);
@@ -69,14 +75,14 @@ static inline void pt_unlock(struct frame *t)
 	spin_unlock(&t->table.lock);
 }
 
-#define PT_GROUP_SHIFT 5
+#define PT_GROUP_SHIFT 4
 
 /* Index of the first entry of T from I on that is not empty; END if there is none below it. */
 static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned end)
 {
-	const pte_t *slots = pt_slots(t);
+	const pte_t *s = pt_slots(t);
 
-	if (i < end && slots[i])
+	if (i < end && s[i])
 		return i;
 	while (i < end) {
 		unsigned groups = t->table.groups >> (i >> PT_GROUP_SHIFT);
@@ -87,11 +93,15 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 			i = ((i >> PT_GROUP_SHIFT) + __builtin_ctz(groups)) << PT_GROUP_SHIFT;
 			continue;
 		}
-		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop;) {
-			if (slots[i])
-				return i;
-			i += i + 4 <= stop && !(slots[i + 1] | slots[i + 2] | slots[i + 3]) ? 4 : 1;
-		}
+		const pte_t *p = &s[i], *stop = &s[MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end)];
+
+		while (stop - p >= 4 && !(p[0] | p[1] | p[2] | p[3]))
+			p += 4;
+		while (p < stop && !*p)
+			p++;
+		i = (unsigned)(p - s);
+		if (p < stop)
+			return i;
 	}
 	return end;
 }

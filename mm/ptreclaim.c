@@ -74,7 +74,7 @@ static bool drop_zero_entries(struct tlb_batch *b, struct frame *t)
 		return false;
 	bool only = pt_live(t) && pt_live(t) == t->table.count[PTE_CLASS_ZERO];
 	if (only) {
-		pt_clear(b, t, t->table.base, PT_ENTRIES);
+		pt_clear(b, t, pt_base(t), PT_ENTRIES);
 		count(pt_free_zero);
 	}
 	pt_unlock(t);

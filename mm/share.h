@@ -10,8 +10,9 @@
  * space changes regions of [start, end) it owns the tables that the range covers in part and drops
  * those that it covers whole. Hence a read fault may fill a shared table, once for all its users.
  *
- * Locks: a table's use rises only while a table that points to it is locked, and falls under its own lock. So
- * who holds the locks of parent and child and sees a use of 1 is the only user, and stays it.
+ * Locks: a table's use rises only while a table that points to it is locked, and falls under its own lock when
+ * its user looks at it no more. So who holds the lock of its parent and sees a use of 1 is the only user, and
+ * stays it. Copies are made under the lock of the space, which fork holds too.
  */
 #pragma once
 #include "kernel/base/tunables.h"

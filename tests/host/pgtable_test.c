@@ -12,7 +12,7 @@ static struct frame *table_at(struct space *s, vaddr_t va)
 	assert_non_null(t);
 	assert_ptr_equal(pt_find(s->root, va), t);
 	assert_int_equal(t->level, 1);
-	assert_int_equal(t->table.base, ALIGN_DOWN(va, MiB(2)));
+	assert_int_equal(pt_base(t), ALIGN_DOWN(va, MiB(2)));
 	return t;
 }
 
