@@ -154,6 +154,7 @@ static enum fault_result try(struct fault *f)
 	struct region *r = region_at(s, f->va);
 	if (unlikely(!r))
 		return grow_stack(s, f->va);
+	f->region = r;
 	f->flags = READ_ONCE(r->flags);
 	f->cache = READ_ONCE(r->cache);
 	f->start = READ_ONCE(r->start);
@@ -193,7 +194,8 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 		/* Once: tables made for this fault would be given up, and made again, for ever. */
 		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
 			break;
-		count(fault_retry);
+		if (result != FAULT_FETCHED)
+			count(fault_retry);
 	}
 	if (likely(result == FAULT_OK))
 		count(pgfault);

@@ -61,6 +61,17 @@ static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
 		t->table.count[pte_class(new)]++;
 }
 
+/* The same for N entries of class C from SLOT on, of which FILLED were empty and have just been stored. */
+static __always_inline void gate_filled(struct frame *t, const pte_t *slot, unsigned n, enum pte_class c, unsigned filled)
+{
+	unsigned first = (uintptr_t)slot / sizeof(pte_t) % PT_ENTRIES;
+
+	WRITE_ONCE(pt_live(t), pt_live(t) + filled);
+	t->table.count[c] += filled;
+	t->table.groups |= (2U << ((first + n - 1) >> PT_GROUP_SHIFT)) - (1U << (first >> PT_GROUP_SHIFT));
+	count_add(pt_set, filled);
+}
+
 /* The gate where a leaf is cleared. The caller has told B of the address, and counts pt_clear. */
 static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte_t *slot)
 {

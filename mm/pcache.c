@@ -53,20 +53,29 @@ static unsigned slot_of(u64 index, unsigned height)
 }
 
 /* The slot of INDEX, or NULL if no node leads there. Locked. */
-static void **find_slot(struct pcache *c, u64 index)
+static __always_inline void **find_slot(struct pcache *c, u64 index)
 {
+	unsigned shift = c->height * NODE_SHIFT;
 	void **slot = &c->top;
 
-	if (!fits(c, index))
+	if (unlikely(!fits(c, index)))
 		return NULL;
-	for (unsigned h = c->height; h; h--) {
+	while (shift) {
 		struct node *n = *slot;
 
-		if (!n)
+		if (unlikely(!n))
 			return NULL;
-		slot = &n->slot[slot_of(index, h)];
+		shift -= NODE_SHIFT;
+		slot = &n->slot[index >> shift & (NODE_SLOTS - 1)];
 	}
 	return slot;
+}
+
+struct frame *pcache_look(struct pcache *c, u64 index)
+{
+	void **slot = find_slot(c, index);
+
+	return slot ? *slot : NULL;
 }
 
 /* Puts F at INDEX, which is empty; nodes on the way are made. -ENOMEM. Locked. */
@@ -157,15 +166,24 @@ int pcache_get(struct pcache *c, u64 index, struct frame **out)
 	return 0;
 }
 
+struct frame *const *pcache_run(struct pcache *c, u64 index, unsigned *n)
+{
+	if (c->height)
+		*n = MIN(*n, NODE_SLOTS - (unsigned)(index & (NODE_SLOTS - 1)));
+	else
+		*n = 1;
+	return (struct frame *const *)find_slot(c, index);
+}
+
 unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **out)
 {
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < n;) {
-		void **slot = find_slot(c, index + i);
-		unsigned run = c->height ? NODE_SLOTS - ((index + i) & (NODE_SLOTS - 1)) : 1;
+		unsigned run = n - i;
+		struct frame *const *slot = pcache_run(c, index + i, &run);
 
-		for (run = MIN(run, n - i); run; run--, i++) {
+		for (; run; run--, i++) {
 			out[i] = slot ? *slot++ : NULL;
 			found += out[i] != NULL;
 		}

@@ -58,7 +58,14 @@ struct frame *pcache_find(struct pcache *c, u64 index);
 /* The same, made (zeroed or read) if absent. 0, -ENOMEM, -EIO. May sleep if there is ops->read_many. */
 int pcache_get(struct pcache *c, u64 index, struct frame **out);
 
-/* Finds up to N frames at INDEX.. without holds, NULL for holes, under c->lock, which the caller has. */
+/* The same without a hold, under c->lock, which the caller has. */
+struct frame *pcache_look(struct pcache *c, u64 index);
+
+/* The slots of INDEX and of those after it that lie beside it, *N at most; *N becomes their number. NULL: nothing is
+ * held there. Under c->lock, which the caller has. */
+struct frame *const *pcache_run(struct pcache *c, u64 index, unsigned *n);
+
+/* Copies N such slots, and says how many are not NULL. Under c->lock. */
 unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **out);
 
 /* Sets the size; cuts off pages past it, zeroes the rest of the last page, unmaps what was cut. */

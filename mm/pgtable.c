@@ -242,18 +242,40 @@ bool pt_next(struct pt_piece *p)
 	return false;
 }
 
-unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
+enum fill { FILL_EACH, FILL_FRESH, FILL_SAME };
+
+static __always_inline unsigned fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page,
+				     enum fill how)
 {
-	pte_t *slot = pt_slot(table, va);
+	pte_t *first = pt_slot(table, va);
 	unsigned filled = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (e[i] && !slot[i]) {
-			gate_fill(table, &slot[i], e[i]);
-			frame_get(pt_child(e[i]));
-			filled++;
-		}
+	for (unsigned i = 0; i < n; i++) {
+		if (first[i] || (how == FILL_EACH && !page[i]))
+			continue;
+		struct frame *f = page[how == FILL_EACH ? i : how == FILL_FRESH ? filled : 0];
+		if (how == FILL_EACH)
+			frame_get(f);
+		__atomic_store_n(&first[i], like | frame_pa(f), __ATOMIC_RELEASE);
+		filled++;
+	}
+	gate_filled(table, first, n, pte_class(like), filled);
 	return filled;
+}
+
+unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
+{
+	return fill(table, va, n, like, page, FILL_EACH);
+}
+
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
+{
+	return fill(table, va, n, like, page, FILL_FRESH);
+}
+
+unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page)
+{
+	return fill(table, va, n, like, &page, FILL_SAME);
 }
 
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)

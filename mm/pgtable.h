@@ -111,9 +111,12 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
 void pt_store_empty(struct frame *table, pte_t *slot, pte_t new);	/* the same; the slot is empty */
 
-/* Stores E[0..N-1] from VA on (table locked) where E is not 0 and the slot is empty, taking a hold on
- * each frame; returns how many. */
-unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n);
+/* Fill the empty ones among N slots from VA on (table locked) with LIKE, a leaf of frame 0; return how many:
+ * pt_fill with PAGE[i], on which it takes a hold, none where PAGE[i] is NULL; pt_fill_fresh with PAGE[0], PAGE[1] …,
+ * as many as needed, whose holds become the entries'; pt_fill_same all with PAGE, without holds. */
+unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
+unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page);
 
 /* Clears the N entries of leaf table T (locked) from VA on; what they held goes to B. */
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);

@@ -2,6 +2,7 @@
 /* Tests of mm/pgtable.c: the gate's counts and batch, tables coming and going, walks, runs of entries. */
 #include "kit.h"
 #include "arch/layout.h"
+#include "mm/fault_case.h"
 
 #define AREA 0x40000000UL		/* where leaf tables are made: GiB 1 */
 
@@ -247,8 +248,8 @@ static void out_of_memory(void **state)
 static void filling_and_clearing(void **state)
 {
 	struct space *s = kit_space();
-	struct frame *t, *f[6];
-	pte_t e[6];
+	struct frame *t, *f[6], *page[6];
+	pte_t like = pte_leaf(0, PTE_CLASS_ANON, PTE_USER);
 	struct tlb_batch b;
 
 	(void)state;
@@ -256,11 +257,11 @@ static void filling_and_clearing(void **state)
 	t = table_at(s, AREA);
 	for (unsigned i = 0; i < 6; i++) {
 		f[i] = frame_alloc_zeroed(FRAME_ANON);
-		e[i] = i == 2 ? 0 : pte_leaf(frame_pa(f[i]), PTE_CLASS_ANON, PTE_USER);
+		page[i] = i == 2 ? NULL : f[i];
 	}
 	pt_lock(t);
-	assert_int_equal(pt_fill(t, AREA + PAGES(509), e + 4, 1), 1);
-	assert_int_equal(pt_fill(t, AREA + PAGES(505), e, 6), 4);	/* not the hole, not the one that is there */
+	assert_int_equal(pt_fill(t, AREA + PAGES(509), 1, like, page + 4), 1);
+	assert_int_equal(pt_fill(t, AREA + PAGES(505), 6, like, page), 4);	/* not the hole, not the one that is there */
 	pt_unlock(t);
 	for (unsigned i = 0; i < 6; i++) {
 		assert_int_equal(f[i]->refs, i == 2 ? 1 : 2);
@@ -278,6 +279,15 @@ static void filling_and_clearing(void **state)
 	tlb_batch_finish(&b);
 	assert_int_equal(f[1]->kind, FRAME_FREE);
 	assert_int_equal(pt_live(t), 3);
+	assert_counts(t);
+	for (unsigned i = 0; i < 3; i++)
+		f[i] = frame_alloc_zeroed(FRAME_ANON);
+	pt_lock(t);
+	assert_int_equal(pt_fill_fresh(t, AREA + PAGES(505), 5, like, f), 3);	/* 506 to 508 */
+	assert_int_equal(pt_fill_same(t, AREA, 40, pte_leaf(0, PTE_CLASS_ZERO, PTE_USER), zero_frame), 40);
+	pt_unlock(t);
+	assert_int_equal(pt_live(t), 46);
+	assert_ptr_equal(pt_child(*pt_slot(t, AREA + PAGES(507))), f[1]);
 	assert_counts(t);
 	kit_space_end(s);
 }
