@@ -48,6 +48,7 @@ struct file {
 	u64 pos;
 	struct mutex pos_lock;
 	struct vnode *vnode;	/* held; NULL for pipes and the like */
+	u64 watch;		/* by which epolls know it; 0: none does */
 	void *data;		/* the ops' own */
 };
 

@@ -4,7 +4,6 @@
  * copy_file_range getdents64.
  * Locks: file->pos_lock from reading the position to storing it, for files that have one.
  */
-#include "arch/cpu.h"
 #include "kernel/fs/fd.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/process.h"
@@ -139,8 +138,7 @@ static s64 seek_data(struct file *f, u64 pos, bool data)
 		}
 		if (data && !READ_ONCE(c->nr_pages))
 			return -ENXIO;
-		cpu_irq_window();
-		if (signal_is_pending(current))
+		if (signal_pause())
 			return -EINTR;
 	}
 }
@@ -210,8 +208,7 @@ static ssize_t copy(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos
 			got = put;
 			break;
 		}
-		cpu_irq_window();
-	} while ((u64)done < n && !signal_is_pending(current));
+	} while ((u64)done < n && !signal_pause());
 	frame_put(frame);
 	return done || got > 0 ? done : got;
 }
