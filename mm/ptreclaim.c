@@ -8,6 +8,7 @@
 #include "kernel/base/counters.h"
 
 #define KEPT_TURNS 64		/* a table that nobody has refilled by then goes */
+#define RECLAIM_PAGES 256	/* clean pages of files dropped when memory is short */
 #define RING ARRAY_SIZE(((struct kept *)0)->table)
 
 /* Takes the oldest out of the ring if there are more than LIMIT, or it has been there for too long. */
@@ -130,5 +131,6 @@ bool reclaim_all(void)
 	u64 before = frame_nr_free();
 
 	space_each(reclaim_space, NULL);
+	pcache_evict(RECLAIM_PAGES);
 	return frame_nr_free() > before;
 }

@@ -314,7 +314,7 @@ static long put_statfs(vaddr_t buf, const struct vnode *v)
 	};
 
 	if (!type->fixed) {
-		u64 used = pcache_total_pages(type->shmem);
+		u64 used = pcache_kept_pages(type->shmem);
 
 		st.blocks = frame_nr_total() / 2;
 		st.bfree = st.bavail = st.blocks > used ? st.blocks - used : 0;

@@ -151,7 +151,7 @@ static int page_for_write(struct pcache *c, u64 index, struct frame **out)
 	*out = pcache_find(c, index);
 	if (*out)
 		return 0;
-	if (pcache_total_pages(c->shmem) >= frame_nr_total() / 2)
+	if (pcache_kept_pages(c->shmem) >= frame_nr_total() / 2)
 		return -ENOSPC;
 	return pcache_get(c, index, out);
 }
