@@ -11,7 +11,6 @@
 #include "arch/user.h"
 #include "kernel/base/percpu.h"
 #include "kernel/base/string.h"
-#include "kernel/process.h"
 #include "kernel/syscalls.h"
 
 #define BLOCK_WORDS 16
@@ -102,7 +101,7 @@ long sys_getrandom(u64 buf, u64 size, u64 flags, REST3)
 		return -EINVAL;
 	size = MIN(size, (u64)0x7fffffff);
 	while (done < size) {
-		u8 chunk[512];
+		u8 chunk[256];
 		size_t part = MIN(size - done, sizeof(chunk));
 
 		random_bytes(chunk, part);
@@ -110,8 +109,6 @@ long sys_getrandom(u64 buf, u64 size, u64 flags, REST3)
 		if (!part)
 			return done ? (long)done : -EFAULT;
 		done += part;
-		if (signal_pause())
-			break;
 	}
 	return done;
 }

@@ -5,7 +5,6 @@
  * others' CPU time.
  */
 #include "arch/user.h"
-#include "kernel/base/guard.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 #include "kernel/timespec.h"
@@ -27,22 +26,26 @@ static u64 boot_epoch_ns(void)
 static long read_cpu_clock(int clock, u64 *ns)
 {
 	pid_t id = ~(clock >> 3);
-	GUARD(process_lock);
+	struct process *p;
+	struct thread *t;
+	long err = -EINVAL;
 
+	spin_lock(&process_lock);
 	if (clock & CPU_CLOCK_OF_THREAD) {
-		const struct thread *t = id ? thread_find(id) : current;
-
-		if (!t || t->process != current_process)
-			return -EINVAL;
-		*ns = thread_cpu_ns(t);
+		t = id ? thread_find(id) : current;
+		if (t && t->process == current_process) {
+			*ns = thread_cpu_ns(t);
+			err = 0;
+		}
 	} else {
-		const struct process *p = id ? process_find(id) : current_process;
-
-		if (!p)
-			return -EINVAL;
-		*ns = process_cpu_ns(p);
+		p = id ? process_find(id) : current_process;
+		if (p) {
+			*ns = process_cpu_ns(p);
+			err = 0;
+		}
 	}
-	return 0;
+	spin_unlock(&process_lock);
+	return err;
 }
 
 static long read_clock(int clock, u64 *ns)

@@ -125,10 +125,8 @@ void trap_interrupt(struct trapframe *f, unsigned vector)
 	u32 ready = sched_nr_ready();
 	bool idle = !this_cpu(epoch_here);
 
-	if (idle) {
-		arch_idle_over();
+	if (idle)
 		epoch_enter();
-	}
 	count(interrupts);
 	switch (vector) {
 	case IRQ_TIMER:
