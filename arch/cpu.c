@@ -7,19 +7,21 @@
  */
 #include "arch/cpu.h"
 #include "arch/platform.h"
+#include "arch/tlb.h"
 #include "arch/trap.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
 #include "kernel/base/text.h"
 
 enum { CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10,
-       CR4_UMIP = 1 << 11, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
+       CR4_UMIP = 1 << 11, CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
 enum { MSR_MCG_CAP = 0x179, MSR_MCG_CTL = 0x17b, MSR_MC0_CTL = 0x400, MSR_MC0_STATUS = 0x401 };
 enum { MSR_EFER = 0xc0000080, MSR_STAR = 0xc0000081, MSR_LSTAR = 0xc0000082, MSR_FMASK = 0xc0000084 };
 enum { EFER_SCE = 1 };
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
 
 struct cpu_features cpu_features;
+bool arch_pcids;
 static u32 leaf1[4], leaf7[4], leaf_ext[4];	/* EAX EBX ECX EDX */
 
 extern const struct smap_site { u8 *at; u64 code; } __smap_sites_start[], __smap_sites_end[];
@@ -40,7 +42,7 @@ static void read_features(void)
 		.smep = leaf7[1] >> 7 & 1, .smap = leaf7[1] >> 20 & 1, .umip = leaf7[2] >> 2 & 1,
 		.xsave = leaf1[2] >> 26 & 1, .gib_pages = leaf_ext[3] >> 26 & 1,
 		.tsc_deadline = leaf1[2] >> 24 & 1, .mca = (leaf1[3] >> 7 & leaf1[3] >> 14 & 1),
-		.rdrand = leaf1[2] >> 30 & 1, .rdseed = leaf7[1] >> 18 & 1,
+		.pcid = leaf1[2] >> 17 & 1, .rdrand = leaf1[2] >> 30 & 1, .rdseed = leaf7[1] >> 18 & 1,
 	};
 }
 
@@ -78,8 +80,9 @@ void cpu_registers(void)
 	const struct cpu_features *f = &cpu_features;
 	u64 cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | (f->mca ? CR4_MCE : 0) |
 		  (f->smep ? CR4_SMEP : 0) | (f->smap ? CR4_SMAP : 0) | (f->umip ? CR4_UMIP : 0) |
-		  (f->xsave ? CR4_OSXSAVE : 0);
+		  (f->xsave ? CR4_OSXSAVE : 0) | (f->pcid ? CR4_PCIDE : 0);
 
+	arch_pcids = f->pcid;		/* the root register has PCID 0 here, as it must */
 	__asm__ volatile("mov %0, %%cr4" :: "r"(cr4) : "memory");
 	if (f->xsave) {
 		u32 xcr0 = XCR0_X87 | XCR0_SSE | (leaf1[2] >> 28 & 1 ? XCR0_AVX : 0);
@@ -143,7 +146,7 @@ static const struct { u8 reg, bit; const char *name; } flag_names[] = {
 	{ 3, 9, "apic" }, { 3, 13, "pge" }, { 3, 14, "mca" }, { 3, 15, "cmov" }, { 3, 16, "pat" },
 	{ 3, 19, "clflush" }, { 3, 23, "mmx" }, { 3, 24, "fxsr" }, { 3, 25, "sse" }, { 3, 26, "sse2" },
 	{ 2, 0, "pni" }, { 2, 1, "pclmulqdq" }, { 2, 9, "ssse3" }, { 2, 12, "fma" },
-	{ 2, 13, "cx16" }, { 2, 19, "sse4_1" }, { 2, 20, "sse4_2" }, { 2, 22, "movbe" }, { 2, 23, "popcnt" },
+	{ 2, 13, "cx16" }, { 2, 17, "pcid" }, { 2, 19, "sse4_1" }, { 2, 20, "sse4_2" }, { 2, 22, "movbe" }, { 2, 23, "popcnt" },
 	{ 2, 24, "tsc_deadline_timer" }, { 2, 25, "aes" }, { 2, 26, "xsave" }, { 2, 28, "avx" }, { 2, 30, "rdrand" },
 	{ 2, 31, "hypervisor" }, { 7, 11, "syscall" }, { 7, 20, "nx" }, { 7, 26, "pdpe1gb" }, { 7, 29, "lm" },
 	{ 6, 0, "lahf_lm" }, { 9, 3, "bmi1" }, { 9, 5, "avx2" }, { 9, 7, "smep" }, { 9, 8, "bmi2" }, { 9, 9, "erms" },

@@ -51,7 +51,11 @@ void arch_thaw_others(void);
 /* Lets pending interrupts in, for a long operation that holds no lock. */
 static inline void cpu_irq_window(void) { __asm__ volatile("sti\n\tnop\n\tcli" ::: "memory"); }
 
-/* Sleeps until an interrupt has been served; for the idle loop. */
+/* What the idle loop does until an interrupt has been served, and what that does first. */
+void arch_idle(void);
+void arch_idle_over(void);
+
+/* Sleeps until an interrupt has been served. */
 static inline void cpu_idle(void) { __asm__ volatile("sti\n\thlt\n\tcli" ::: "memory"); }
 
 /* Clears, copies, one page; rep stosq and rep movsq, 512 steps each (see DESIGN: unit of cost). */

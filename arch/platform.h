@@ -64,7 +64,7 @@ void arch_ipi(unsigned vector);		/* IRQ_IPI_TLB has come */
 
 /* The CPU features that arch/ decides by. */
 struct cpu_features {
-	bool smep, smap, umip, xsave, gib_pages, tsc_deadline, mca, rdrand, rdseed;
+	bool smep, smap, umip, xsave, gib_pages, tsc_deadline, mca, pcid, rdrand, rdseed;
 };
 extern struct cpu_features cpu_features;
 

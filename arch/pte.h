@@ -108,6 +108,7 @@ static inline enum pte_class pte_class(pte_t e)
 static inline pte_t pte_set_write(pte_t e, bool on) { return on ? e | PTE_W : e & ~PTE_W; }
 /* In place, while the CPU may set A or D. */
 static inline void pte_clear_write(pte_t *e) { __atomic_fetch_and(e, ~PTE_W, __ATOMIC_RELAXED); }
+static inline void pte_give_write(pte_t *e) { __atomic_fetch_or(e, PTE_W, __ATOMIC_RELEASE); }
 static inline pte_t pte_set_exec(pte_t e, bool on) { return on ? e & ~PTE_NX : e | PTE_NX; }
 static inline pte_t pte_set_young(pte_t e, bool on) { return on ? e | PTE_A : e & ~PTE_A; }
 static inline pte_t pte_set_dirty(pte_t e, bool on) { return on ? e | PTE_D : e & ~PTE_D; }

@@ -16,7 +16,9 @@
  * them answer while they spin. Requests of two CPUs to each other answer each other.
  *
  * Freeze: a CPU answers it from the interrupt alone, so where it holds no lock, and the one who freezes holds
- * none: nobody that it waits for can wait for it. Frozen CPUs answer shootdowns.
+ * none: nobody that it waits for can wait for it. Frozen CPUs answer shootdowns. A CPU that halts is not woken for
+ * it, but waits as it leaves: it takes back `halted`, then looks at `freezer`; who freezes does the reverse. The
+ * interrupt may come when all is over, or find that such a waiter has frozen already: `to_freeze` decides.
  * Resched: its arrival is all it says (kernel/trap.c). Stop, for panics, is an NMI: it arrives anywhere.
  */
 #include "arch/cpu.h"
@@ -29,15 +31,16 @@
 
 struct request {
 	u64 waiting;		/* CPUs that have not answered: atomic */
-	const vaddr_t *va;
-	unsigned count;		/* 0: all */
+	const struct tlb_request *what;
 } __attribute__((aligned(64)));
 
 static DEFINE_PERCPU(struct request, request);
 static DEFINE_PERCPU(u64, asked);	/* CPUs whose request waits for this one: atomic */
 
+static DEFINE_PERCPU(bool, halted);	/* atomic */
 static u32 freezer;	/* CPU number + 1 of who freezes the others: atomic */
 static u64 frozen;	/* CPUs that are: atomic */
+static u64 to_freeze;	/* CPUs that were asked to: atomic */
 static bool thawed;	/* they may go on: atomic */
 
 u8 cpu_apic_id[MAX_CPUS];
@@ -51,11 +54,7 @@ static __noinline void answer(void)
 	for (; who; who &= who - 1) {
 		struct request *r = cpu_ptr(request, __builtin_ctzl(who));
 
-		if (!r->count)
-			arch_tlb_flush_all();
-		for (unsigned i = 0; i < r->count; i++)
-			arch_tlb_flush_page(r->va[i]);
-		count(nr_tlb_remote_flush_received);
+		tlb_answer(r->what);
 		__atomic_fetch_and(&r->waiting, ~me, __ATOMIC_SEQ_CST);
 	}
 }
@@ -67,14 +66,13 @@ void arch_spin_wait(void)
 	cpu_pause();
 }
 
-void arch_tlb_shootdown(u64 mask, const vaddr_t *va, unsigned count)
+void arch_tlb_shootdown(u64 mask, const struct tlb_request *what)
 {
 	struct request *r = this_cpu_ptr(request);
 	u64 me = 1UL << this_cpu(cpu_number);
 
 	BUG_ON(mask & me);
-	r->va = va;
-	r->count = count;
+	r->what = what;
 	__atomic_store_n(&r->waiting, mask, __ATOMIC_RELEASE);
 	for (u64 left = mask; left; left &= left - 1) {
 		u32 cpu = (u32)__builtin_ctzl(left);
@@ -92,6 +90,8 @@ static void freeze(void)
 {
 	u64 me = 1UL << this_cpu(cpu_number);
 
+	if (!(__atomic_load_n(&to_freeze, __ATOMIC_SEQ_CST) & me))
+		return;
 	__atomic_fetch_or(&frozen, me, __ATOMIC_SEQ_CST);
 	while (!__atomic_load_n(&thawed, __ATOMIC_ACQUIRE))
 		arch_spin_wait();
@@ -109,7 +109,7 @@ void arch_ipi(unsigned vector)
 void arch_freeze_others(void)
 {
 	u32 me = this_cpu(cpu_number), nobody = 0;
-	u64 others = ~0UL >> (64 - nr_cpus) & ~(1UL << me);
+	u64 ask = 0, others = ~0UL >> (64 - nr_cpus) & ~(1UL << me);
 
 	if (nr_cpus == 1)
 		return;
@@ -120,8 +120,12 @@ void arch_freeze_others(void)
 	}
 	thawed = false;
 	for (u64 left = others; left; left &= left - 1)
+		if (!__atomic_load_n(cpu_ptr(halted, __builtin_ctzl(left)), __ATOMIC_SEQ_CST))
+			ask |= left & -left;
+	__atomic_store_n(&to_freeze, ask, __ATOMIC_SEQ_CST);
+	for (u64 left = ask; left; left &= left - 1)
 		apic_send(cpu_apic_id[__builtin_ctzl(left)], IRQ_IPI_FREEZE);
-	while (__atomic_load_n(&frozen, __ATOMIC_ACQUIRE) != others)
+	while ((__atomic_load_n(&frozen, __ATOMIC_ACQUIRE) & ask) != ask)
 		arch_spin_wait();
 }
 
@@ -132,7 +136,23 @@ void arch_thaw_others(void)
 	__atomic_store_n(&thawed, true, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&frozen, __ATOMIC_ACQUIRE))
 		arch_spin_wait();
+	__atomic_store_n(&to_freeze, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&freezer, 0, __ATOMIC_SEQ_CST);
+}
+
+void arch_idle(void)
+{
+	__atomic_store_n(this_cpu_ptr(halted), true, __ATOMIC_RELEASE);
+	cpu_idle();
+}
+
+void arch_idle_over(void)
+{
+	__atomic_store_n(this_cpu_ptr(halted), false, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&freezer, __ATOMIC_SEQ_CST)) {
+		freeze();		/* if it asked before we halted */
+		arch_spin_wait();
+	}
 }
 
 void ipi_resched(u32 cpu)

@@ -2,12 +2,15 @@
 /*
  * Owns: reading the ACPI tables, of which only the MADT matters: CPUs, I/O interrupt controllers, and
  * where the legacy lines arrive. Runs on the early tables, which reach the first 4 GiB; what lies
- * beyond, or whose checksum is wrong, is as if it were not there, and the legacy 8259 serves.
+ * beyond, or whose checksum is wrong, is as if it were not there, and the legacy 8259 serves. What a sound
+ * table says wrongly is left out, one line each.
  */
 #include "arch/platform.h"
 #include "boot/boot.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
+
+enum { APIC_ID_ALL = 255, MAX_GSI = 4096 };
 
 struct platform platform;
 
@@ -97,25 +100,62 @@ static const struct madt *find_madt(void)
 	return NULL;
 }
 
+static void take_cpu(u32 apic_id)
+{
+	for (unsigned i = 0; i < platform.nr_cpus; i++)
+		if (platform.apic_id[i] == apic_id)
+			return;		/* named twice, by both kinds of entry maybe */
+	if (apic_id < APIC_ID_ALL && platform.nr_cpus < ARRAY_SIZE(platform.apic_id))
+		platform.apic_id[platform.nr_cpus++] = (u8)apic_id;
+	else
+		platform.nr_beyond++;
+}
+
+/* May registers be at PA? Not in memory: that would be written to. */
+static bool device_at(paddr_t pa, const char *what)
+{
+	bool good = pa >= MiB(1) && pa < 1UL << 46;
+
+	for (unsigned i = 0; i < boot_info.nr_ram; i++)
+		good &= pa < boot_info.ram[i].start || pa >= boot_info.ram[i].end;
+	if (!good)
+		printk(LOG_WARN, "ACPI MADT: %s at %#lx cannot be: left out", what, pa);
+	return good;
+}
+
+static void take_lapic(paddr_t pa)
+{
+	if (!(pa & ~PAGE_MASK) && device_at(pa, "a local APIC"))
+		platform.lapic = pa;
+}
+
+static void take_override(const struct madt_entry *e)
+{
+	if (e->override.line >= ARRAY_SIZE(platform.line) || e->override.gsi >= MAX_GSI) {
+		printk(LOG_WARN, "ACPI MADT: line %u cannot arrive as interrupt %u: left as it is", e->override.line,
+		       e->override.gsi);
+		return;
+	}
+	platform.line[e->override.line].gsi = e->override.gsi;
+	platform.line[e->override.line].low = (e->override.flags & 3) == 3;
+	platform.line[e->override.line].level = (e->override.flags >> 2 & 3) == 3;
+}
+
 static void take_entry(const struct madt_entry *e)
 {
-	if (e->type == 0 && e->length >= 8 && (e->cpu.flags & 1)) {
-		if (platform.nr_cpus < ARRAY_SIZE(platform.apic_id))
-			platform.apic_id[platform.nr_cpus++] = e->cpu.apic_id;
-		else
-			platform.nr_beyond++;
-	} else if (e->type == 9 && e->length >= 16 && (e->x2apic.flags & 1)) {
-		if (e->x2apic.id > 254)		/* the others are there as type 0, too */
-			platform.nr_beyond++;
+	if (e->type == 0 && e->length >= 8 && e->cpu.flags & 1) {
+		take_cpu(e->cpu.apic_id);
+	} else if (e->type == 9 && e->length >= 16 && e->x2apic.flags & 1) {
+		take_cpu(e->x2apic.id);
 	} else if (e->type == 1 && e->length >= 12 && platform.nr_ioapics < MAX_IOAPICS) {
+		if (!device_at(e->ioapic.pa, "an I/O APIC"))
+			return;
 		platform.ioapic[platform.nr_ioapics].pa = e->ioapic.pa;
 		platform.ioapic[platform.nr_ioapics++].gsi_base = e->ioapic.gsi_base;
-	} else if (e->type == 2 && e->length >= 10 && e->override.line < ARRAY_SIZE(platform.line)) {
-		platform.line[e->override.line].gsi = e->override.gsi;
-		platform.line[e->override.line].low = (e->override.flags & 3) == 3;
-		platform.line[e->override.line].level = (e->override.flags >> 2 & 3) == 3;
+	} else if (e->type == 2 && e->length >= 10) {
+		take_override(e);
 	} else if (e->type == 5 && e->length >= 12) {
-		platform.lapic = e->lapic.pa;
+		take_lapic(e->lapic.pa);
 	}
 }
 
@@ -127,7 +167,7 @@ void boot_read_acpi(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(platform.line); i++)
 		platform.line[i].gsi = i;
 	if (m) {
-		platform.lapic = m->lapic;
+		take_lapic(m->lapic);
 		for (u64 at = sizeof(*m); at + 2 <= m->head.length;) {
 			const struct madt_entry *e = (const void *)((const u8 *)m + at);
 
@@ -144,5 +184,5 @@ void boot_read_acpi(void)
 		printk(LOG_WARN, "ACPI MADT: %u CPUs beyond the limit of %zu are left out", platform.nr_beyond,
 		       ARRAY_SIZE(platform.apic_id));
 	if (!platform.madt)
-		printk(LOG_WARN, "no usable ACPI MADT: interrupts by the legacy 8259");
+		printk(LOG_WARN, "no usable ACPI MADT: interrupts by the legacy 8259%s", platform.nr_cpus ? "" : ", one CPU");
 }

@@ -165,7 +165,7 @@ struct thread *thread_alloc(struct process *p, bool user, void (*entry)(void *),
 	if (stack)
 		context_init(&t->context, stack, thread_begin, t);
 	if (user)
-		t->context.fpu = kmem_alloc(fpu_size);
+		t->context.fpu = kmem_take(fpu_size);
 	if (!stack || (user && !t->context.fpu)) {
 		thread_free(t);
 		return NULL;

@@ -11,6 +11,7 @@
 #include "arch/user.h"
 #include "kernel/base/percpu.h"
 #include "kernel/base/string.h"
+#include "kernel/process.h"
 #include "kernel/syscalls.h"
 
 #define BLOCK_WORDS 16
@@ -101,7 +102,7 @@ long sys_getrandom(u64 buf, u64 size, u64 flags, REST3)
 		return -EINVAL;
 	size = MIN(size, (u64)0x7fffffff);
 	while (done < size) {
-		u8 chunk[256];
+		u8 chunk[512];
 		size_t part = MIN(size - done, sizeof(chunk));
 
 		random_bytes(chunk, part);
@@ -109,6 +110,8 @@ long sys_getrandom(u64 buf, u64 size, u64 flags, REST3)
 		if (!part)
 			return done ? (long)done : -EFAULT;
 		done += part;
+		if (signal_pause())
+			break;
 	}
 	return done;
 }

@@ -181,8 +181,12 @@ static void switch_to(struct runqueue *rq, struct thread *prev, struct thread *n
 	this_cpu(current_thread) = next;
 	if (prev->domain != next->domain)
 		domain_switch(prev->domain, next->domain);
-	if (prev->space != next->space)
-		tlb_switch_space(next->space);
+	if (prev->space != next->space) {
+		if (next->space)
+			tlb_switch_space(next->space);
+		else
+			tlb_idle();
+	}
 	context_switch(&prev->context, &next->context);
 	sched_switched();
 }
@@ -447,25 +451,6 @@ u64 sched_runnable(void)
 	return n;
 }
 
-u64 thread_cpu_ns(const struct thread *t)
-{
-	u64 ns, start;
-	u32 seq;
-
-	do {
-		seq = __atomic_load_n(&t->time_seq, __ATOMIC_ACQUIRE);
-		ns = READ_ONCE(t->user_ns) + t->kernel_ns;
-		start = READ_ONCE(t->run_start);
-		barrier();
-	} while (seq & 1 || seq != READ_ONCE(t->time_seq));
-	if (start) {
-		u64 now = clock_ns();
-
-		ns += now - MIN(now, start);
-	}
-	return ns;
-}
-
 u64 sched_idle_ns(u32 cpu)
 {
 	return thread_cpu_ns(cpu_ptr(idle_thread, cpu));
@@ -494,7 +479,7 @@ void sched_start(void)
 		if ((rq->nr_ready || nr_cpus > 1) && schedule())
 			continue;
 		epoch_leave();
-		cpu_idle();
+		arch_idle();
 		epoch_enter();
 	}
 }

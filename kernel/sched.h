@@ -25,6 +25,7 @@ TAILQ_HEAD(waiter_list, waiter);
 
 struct waitq {
 	struct spinlock lock;	/* RANK_WAITQ */
+	u32 wakes;		/* ever, modulo 2^32: an epoll that waits for edges compares them */
 	struct waiter_list waiters;
 };
 #define WAITQ(q) { .lock = SPINLOCK(RANK_WAITQ), .waiters = TAILQ_HEAD_INITIALIZER((q).waiters) }

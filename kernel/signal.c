@@ -9,6 +9,7 @@
  */
 #include "arch/user.h"
 #include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/base/string.h"
 #include "kernel/process.h"
 #include "mm/kmem.h"
@@ -122,9 +123,8 @@ void signal_thread_destroy(struct thread *t)
 
 	if (!t->sig.pending.set)
 		return;
-	spin_lock(&s->lock);
+	GUARD(s->lock);
 	signal_discard(s, &t->sig.pending, ~0UL);
-	spin_unlock(&s->lock);
 }
 
 /* exec(2): what was caught is at its default again; what was ignored stays so. */
@@ -148,12 +148,9 @@ bool signal_is_ignored(int signo)
 
 bool signal_reaps_children(const struct process *p)
 {
-	bool reaps;
+	GUARD(p->sig->lock);
 
-	spin_lock(&p->sig->lock);
-	reaps = p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
-	spin_unlock(&p->sig->lock);
-	return reaps;
+	return p->sig->ignored & SIGBIT(SIGCHLD) || signal_action(p->sig, SIGCHLD).flags & SA_NOCLDWAIT;
 }
 
 static bool deliverable(const struct thread *t)
@@ -171,6 +168,11 @@ bool signal_is_pending(const struct thread *t)
 	if (t == current)
 		this_cpu(thread_work) |= WORK_SIGNAL;
 	return true;
+}
+
+bool signal_pause(void)
+{
+	return sched_pause() || signal_is_pending(current);
 }
 
 void signal_update(struct thread *t)
@@ -214,11 +216,10 @@ void signal_set_mask(sigset_t_ set)
 	signal_recalculate();
 	if (!orphaned || p->nr_threads == 1)
 		return;
-	spin_lock(&process_lock);	/* what was ours to take is another thread's now */
+	GUARD(process_lock);	/* what was ours to take is another thread's now */
 	TAILQ_FOREACH(t, &p->threads, sibling)
 		if (t != current)
 			signal_update(t);
-	spin_unlock(&process_lock);
 }
 
 void signal_mask_enter(sigset_t_ set)
@@ -237,7 +238,5 @@ void signal_mask_leave(bool interrupted)
 
 int signal_get_set(vaddr_t va, u64 size, sigset_t_ *set)
 {
-	if (size != sizeof(*set))
-		return -EINVAL;
-	return user_get(set, va);
+	return size == sizeof(*set) ? user_get(set, va) : -EINVAL;
 }

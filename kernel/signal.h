@@ -117,6 +117,10 @@ bool signal_reaps_children(const struct process *p);
 /* Is a signal to be delivered to the running thread (or must it die)? */
 bool signal_is_pending(const struct thread *t);
 
+/* For long copies, now and then, with no lock held but a mutex: interrupts and other threads have their turn.
+ * True: a signal has come, return what is done. */
+bool signal_pause(void);
+
 /* Recompute WORK_SIGNAL of T after its mask or pending set changed; wakes it if need be. */
 void signal_update(struct thread *t);
 

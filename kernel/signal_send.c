@@ -8,6 +8,7 @@
  * find out before they return to user mode, and sleep there until SIGCONT or death.
  */
 #include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/job.h"
 #include "mm/kmem.h"
 
@@ -180,42 +181,26 @@ static int send(struct process *p, struct thread *only, int signo, const struct 
 
 int signal_send_process(struct process *p, int signo, const struct siginfo *info)
 {
-	bool held = spin_held(&process_lock);
-	int err;
+	GUARD_UNLESS_HELD(process_lock);
 
-	if (!held)
-		spin_lock(&process_lock);
-	err = send(p, NULL, signo, info);
-	if (!held)
-		spin_unlock(&process_lock);
-	return err;
+	return send(p, NULL, signo, info);
 }
 
 int signal_send_thread(struct thread *t, int signo, const struct siginfo *info)
 {
-	bool held = spin_held(&process_lock);
-	int err;
+	GUARD_UNLESS_HELD(process_lock);
 
-	if (!held)
-		spin_lock(&process_lock);
-	err = send(t->process, t, signo, info);
-	if (!held)
-		spin_unlock(&process_lock);
-	return err;
+	return send(t->process, t, signo, info);
 }
 
 void signal_send_group(pid_t pgid, int signo)
 {
-	bool held = spin_held(&process_lock);
+	GUARD_UNLESS_HELD(process_lock);
 	struct process *p;
 
-	if (!held)
-		spin_lock(&process_lock);
 	LIST_FOREACH(p, &all_processes, all)
 		if (p->pgid == pgid)
 			send(p, NULL, signo, NULL);
-	if (!held)
-		spin_unlock(&process_lock);
 }
 
 /* Tells the parent that P stopped or continued. Under process_lock. */
@@ -252,14 +237,13 @@ static void force(int signo, int code, u64 addr, bool no_handler)
 {
 	struct thread *t = current;
 	struct signal_process *s = t->process->sig;
+	GUARD(s->lock);
 
-	spin_lock(&s->lock);
 	if (no_handler || (t->sig.blocked | s->ignored) & SIGBIT(signo)) {
 		s->ignored &= ~SIGBIT(signo);
 		s->caught &= ~SIGBIT(signo);
 	}
 	t->sig.fault = (struct siginfo){ .signo = signo, .code = code, .fault = { .addr = addr } };
-	spin_unlock(&s->lock);
 	signal_update(t);
 }
 

@@ -7,7 +7,7 @@
  * when the process can have used up what is left at the earliest. Locks: timer_mutex for whoever sets
  * timers; process_lock where they fire (from the timer interrupt, which finds this CPU with no lock held).
  */
-#include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/itimer.h"
 #include "kernel/syscalls.h"
 
@@ -18,12 +18,11 @@ void alarm_fire(struct timer *t)
 {
 	struct process *p = container_of(t, struct process, alarm);
 	u64 now = clock_ns();
+	GUARD(process_lock);
 
-	spin_lock(&process_lock);
 	signal_send_process(p, SIGALRM, NULL);
 	if (p->sig && p->alarm_interval && !(p->sig->pending.set & SIGBIT(SIGALRM)))
 		timer_start(t, MAX(next_expiry(t->deadline, p->alarm_interval, now), now + MIN_INTERVAL), alarm_fire);
-	spin_unlock(&process_lock);
 }
 
 static void cpu_timer_fire(struct timer *t);
@@ -47,15 +46,12 @@ static void cpu_timer_arm(struct process *p)
 static void cpu_timer_fire(struct timer *t)
 {
 	struct signal_process *s = container_of(t, struct signal_process, cpu_timer);
-	struct process *p;
+	GUARD(process_lock);
+	struct process *p = s->cpu_timer_owner;
 	u64 used;
 
-	spin_lock(&process_lock);
-	p = s->cpu_timer_owner;
-	if (!p) {			/* it has ended */
-		spin_unlock(&process_lock);
+	if (!p)				/* it has ended */
 		return;
-	}
 	used = process_cpu_ns(p);
 	for (int i = 0; i < 2; i++) {
 		struct cpu_itimer *c = &s->cpu_itimer[i];
@@ -67,11 +63,11 @@ static void cpu_timer_fire(struct timer *t)
 	}
 	if (p->sig == s)
 		cpu_timer_arm(p);
-	spin_unlock(&process_lock);
 }
 
 static void cpu_itimer_get(struct process *p, int i, u64 *value, u64 *interval)
 {
+	GUARD(process_lock);
 	const struct cpu_itimer *c = &p->sig->cpu_itimer[i];
 	u64 used = process_cpu_ns(p);
 
@@ -94,13 +90,10 @@ static void itimer_get(int which, u64 *value, u64 *interval)
 {
 	struct process *p = current_process;
 
-	if (which == ITIMER_REAL) {
+	if (which == ITIMER_REAL)
 		real_get(p, value, interval);
-		return;
-	}
-	spin_lock(&process_lock);
-	cpu_itimer_get(p, which - ITIMER_VIRTUAL, value, interval);
-	spin_unlock(&process_lock);
+	else
+		cpu_itimer_get(p, which - ITIMER_VIRTUAL, value, interval);
 }
 
 static void itimer_set(int which, u64 value, u64 interval)
@@ -114,18 +107,16 @@ static void itimer_set(int which, u64 value, u64 interval)
 		timer_cancel(&p->alarm);
 		if (!value)
 			return;
-		spin_lock(&process_lock);
+		GUARD(process_lock);
 		p->alarm_interval = interval;
 		timer_start(&p->alarm, deadline_in(value), alarm_fire);
-		spin_unlock(&process_lock);
 		return;
 	}
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	p->sig->cpu_itimer[which - ITIMER_VIRTUAL] = (struct cpu_itimer){
 		.expires = value ? process_cpu_ns(p) + value : 0, .interval = value ? interval : 0,
 	};
 	cpu_timer_arm(p);
-	spin_unlock(&process_lock);
 }
 
 long sys_getitimer(u64 which, u64 to, REST2)

@@ -5,38 +5,45 @@
  *
  * Everybody is root here: no one is refused for want of rights.
  */
-#include "kernel/base/string.h"
+#include "kernel/base/guard.h"
 #include "kernel/process.h"
 #include "kernel/syscalls.h"
 #include "kernel/timespec.h"
 
-long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, REST4)
+/* The action of SIGNO as it was; NEW, unless NULL, takes its place. */
+static long change_action(int signo, const struct sigaction_ *new, struct sigaction_ *was)
 {
 	struct process *p = current_process;
 	struct signal_process *s = p->sig;
-	struct sigaction_ act, was;
 	struct thread *t;
-	long err = 0;
+	GUARD(process_lock);
+	GUARD(s->lock);
+
+	*was = signal_action(s, signo);
+	if (!new)
+		return 0;
+	if (!signal_set_action(s, signo, new))
+		return -ENOMEM;
+	if (new->handler == SIG_IGN || (new->handler == SIG_DFL && SIGBIT(signo) & SIG_DEFAULT_IGNORED)) {
+		signal_discard(s, &s->pending, SIGBIT(signo));
+		TAILQ_FOREACH(t, &p->threads, sibling)
+			signal_discard(s, &t->sig.pending, SIGBIT(signo));
+	}
+	return 0;
+}
+
+long sys_rt_sigaction(u64 signo, u64 new, u64 old, u64 size, REST4)
+{
+	struct sigaction_ act, was;
+	long err;
 
 	if (size != sizeof(sigset_t_) || signo < 1 || signo > NSIG || (new && SIGBIT(signo) & SIG_UNMASKABLE))
 		return -EINVAL;
 	if (new && user_get(&act, new))
 		return -EFAULT;
-	spin_lock(&process_lock);
-	spin_lock(&s->lock);
-	was = signal_action(s, (int)signo);
-	if (new) {
+	if (new)
 		act.mask &= ~SIG_UNMASKABLE;
-		if (!signal_set_action(s, (int)signo, &act))
-			err = -ENOMEM;
-		else if (act.handler == SIG_IGN || (act.handler == SIG_DFL && SIGBIT(signo) & SIG_DEFAULT_IGNORED)) {
-			signal_discard(s, &s->pending, SIGBIT(signo));
-			TAILQ_FOREACH(t, &p->threads, sibling)
-				signal_discard(s, &t->sig.pending, SIGBIT(signo));
-		}
-	}
-	spin_unlock(&s->lock);
-	spin_unlock(&process_lock);
+	err = change_action((int)signo, new ? &act : NULL, &was);
 	return !err && old ? user_put(old, &was) : err;
 }
 
@@ -95,10 +102,7 @@ long sys_rt_sigsuspend(u64 va, u64 size, REST2)
 	return -ERESTART_NOHAND;
 }
 
-long sys_pause(ARGS)
-{
-	return wait_for_signal();
-}
+long sys_pause(ARGS) { return wait_for_signal(); }
 
 static int dequeue(sigset_t_ set, struct siginfo *info)
 {
@@ -167,7 +171,7 @@ long sys_kill(u64 a0, u64 a1, REST2)
 		return -EINVAL;
 	if (pid == (pid_t)0x80000000)
 		return -ESRCH;
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	LIST_FOREACH(p, &all_processes, all) {
 		if (pid > 0 ? p->pid != pid :
 		    pid == -1 ? p == init_process || p == current_process :
@@ -177,7 +181,6 @@ long sys_kill(u64 a0, u64 a1, REST2)
 		if (signo)
 			signal_send_process(p, signo, &info);
 	}
-	spin_unlock(&process_lock);
 	return err;
 }
 
@@ -185,16 +188,14 @@ long sys_kill(u64 a0, u64 a1, REST2)
 static long send_to_thread(pid_t tgid, pid_t tid, int signo, const struct siginfo *info)
 {
 	struct thread *t;
-	long err = -ESRCH;
 
 	if (signo < 0 || signo > NSIG || tid <= 0)
 		return -EINVAL;
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	t = thread_find(tid);
-	if (t && (!tgid || t->process->pid == tgid))
-		err = signo ? signal_send_thread(t, signo, info) : 0;
-	spin_unlock(&process_lock);
-	return err;
+	if (!t || (tgid && t->process->pid != tgid))
+		return -ESRCH;
+	return signo ? signal_send_thread(t, signo, info) : 0;
 }
 
 long sys_tkill(u64 tid, u64 signo, REST2)
@@ -232,11 +233,9 @@ long sys_rt_sigqueueinfo(u64 a0, u64 a1, u64 va, REST3)
 		return err;
 	if (signo < 0 || signo > NSIG)
 		return -EINVAL;
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	p = process_find(pid);
-	err = !p ? -ESRCH : signo ? signal_send_process(p, signo, &info) : 0;
-	spin_unlock(&process_lock);
-	return err;
+	return !p ? -ESRCH : signo ? signal_send_process(p, signo, &info) : 0;
 }
 
 long sys_rt_tgsigqueueinfo(u64 tgid, u64 tid, u64 signo, u64 va, REST4)

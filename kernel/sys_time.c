@@ -5,6 +5,7 @@
  * others' CPU time.
  */
 #include "arch/user.h"
+#include "kernel/base/guard.h"
 #include "kernel/syscalls.h"
 #include "kernel/thread.h"
 #include "kernel/timespec.h"
@@ -26,26 +27,22 @@ static u64 boot_epoch_ns(void)
 static long read_cpu_clock(int clock, u64 *ns)
 {
 	pid_t id = ~(clock >> 3);
-	struct process *p;
-	struct thread *t;
-	long err = -EINVAL;
+	GUARD(process_lock);
 
-	spin_lock(&process_lock);
 	if (clock & CPU_CLOCK_OF_THREAD) {
-		t = id ? thread_find(id) : current;
-		if (t && t->process == current_process) {
-			*ns = thread_cpu_ns(t);
-			err = 0;
-		}
+		const struct thread *t = id ? thread_find(id) : current;
+
+		if (!t || t->process != current_process)
+			return -EINVAL;
+		*ns = thread_cpu_ns(t);
 	} else {
-		p = id ? process_find(id) : current_process;
-		if (p) {
-			*ns = process_cpu_ns(p);
-			err = 0;
-		}
+		const struct process *p = id ? process_find(id) : current_process;
+
+		if (!p)
+			return -EINVAL;
+		*ns = process_cpu_ns(p);
 	}
-	spin_unlock(&process_lock);
-	return err;
+	return 0;
 }
 
 static long read_clock(int clock, u64 *ns)

@@ -7,7 +7,7 @@
  * is pending), it is set again at once, no sooner than MIN_INTERVAL. Locks: timer_mutex for the list and
  * whoever sets timers; process_lock where they fire, from the timer interrupt.
  */
-#include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/itimer.h"
 #include "kernel/syscalls.h"
 #include "mm/kmem.h"
@@ -50,8 +50,8 @@ static void posix_timer_fire(struct timer *timer)
 	struct thread *t = NULL;
 	u64 now = clock_ns();
 	bool queued = false;
+	GUARD(process_lock);
 
-	spin_lock(&process_lock);
 	if (pt->tid)
 		t = thread_find(pt->tid);
 	if (pt->tid && (!t || t->process != p))
@@ -71,7 +71,6 @@ static void posix_timer_fire(struct timer *timer)
 	} else if (!queued) {
 		pt->expires = 0;
 	}
-	spin_unlock(&process_lock);
 }
 
 static struct posix_timer *find_timer(int id)
@@ -151,14 +150,10 @@ void itimer_destroy(struct signal_process *s)
 /* Is EV's thread one of ours? */
 static bool own_thread(pid_t tid)
 {
-	struct thread *t;
-	bool own;
+	GUARD(process_lock);
+	struct thread *t = thread_find(tid);
 
-	spin_lock(&process_lock);
-	t = thread_find(tid);
-	own = t && t->process == current_process;
-	spin_unlock(&process_lock);
-	return own;
+	return t && t->process == current_process;
 }
 
 long sys_timer_create(u64 clock, u64 event, u64 id_to, REST3)
@@ -199,7 +194,10 @@ long sys_timer_create(u64 clock, u64 event, u64 id_to, REST3)
 	pt->value = event ? ev.value : (u64)id;
 	LIST_INSERT_HEAD(&s->timers, pt, link);
 	mutex_unlock(&s->timer_mutex);
-	return user_put(id_to, &id);
+	if (!user_put(id_to, &id))
+		return 0;
+	sys_timer_delete(id, 0, 0, 0, 0, 0);
+	return -EFAULT;
 }
 
 /* Under timer_mutex. */

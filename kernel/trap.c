@@ -125,8 +125,10 @@ void trap_interrupt(struct trapframe *f, unsigned vector)
 	u32 ready = sched_nr_ready();
 	bool idle = !this_cpu(epoch_here);
 
-	if (idle)
+	if (idle) {
+		arch_idle_over();
 		epoch_enter();
+	}
 	count(interrupts);
 	switch (vector) {
 	case IRQ_TIMER:

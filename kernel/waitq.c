@@ -84,6 +84,7 @@ static bool wake_first(struct waitq *q)
 void waitq_wake_one(struct waitq *q)
 {
 	spin_lock(&q->lock);
+	q->wakes++;
 	wake_first(q);
 	spin_unlock(&q->lock);
 }
@@ -91,6 +92,7 @@ void waitq_wake_one(struct waitq *q)
 void waitq_wake_all(struct waitq *q)
 {
 	spin_lock(&q->lock);
+	q->wakes++;
 	while (wake_first(q))
 		;
 	spin_unlock(&q->lock);

@@ -64,8 +64,8 @@ static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_
 		     t->dead ? ", dead" : "");
 	if (t->refs == 0 || (own && t->refs != 1))
 		FAIL("table %#lx of %#lx has use %u and %s", frame_number(t), base, t->refs, own ? "a writable parent" : "no user");
-	if (t->table.base != base)
-		FAIL("table %#lx of %#lx says that it maps %#lx", frame_number(t), base, t->table.base);
+	if (pt_base(t) != base)
+		FAIL("table %#lx of %#lx says that it maps %#lx", frame_number(t), base, pt_base(t));
 	for (unsigned i = 0; i < n; i++) {
 		pte_t e = pt_slots(t)[i];
 		vaddr_t va = base + i * pt_span(level);

@@ -127,7 +127,6 @@ static __noinline enum fault_result find_table(struct fault *f)
 	struct space *s = f->space;
 	struct frame *t;
 
-	f->made = true;
 	if (f->slot && !f->write)
 		return FAULT_OK;
 	if (!f->write || f->own) {
@@ -155,6 +154,7 @@ static enum fault_result try(struct fault *f)
 	struct region *r = region_at(s, f->va);
 	if (unlikely(!r))
 		return grow_stack(s, f->va);
+	f->region = r;
 	f->flags = READ_ONCE(r->flags);
 	f->cache = READ_ONCE(r->cache);
 	f->start = READ_ONCE(r->start);
@@ -186,7 +186,7 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 	f.va = va & PAGE_MASK;
 	f.write = error & FAULT_WRITE;
 	f.exec = error & FAULT_EXEC;
-	f.took = f.made = false;
+	f.took = false;
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
@@ -194,14 +194,13 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 		/* Once: tables made for this fault would be given up, and made again, for ever. */
 		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
 			break;
-		count(fault_retry);
+		if (result != FAULT_FETCHED)
+			count(fault_retry);
 	}
 	if (likely(result == FAULT_OK))
 		count(pgfault);
 	else if (result == FAULT_OOM)
 		count(fault_oom);
-	if (unlikely(result != FAULT_OK && f.made))
-		pt_roll_back(s, f.va);
 	if (unlikely(tune.debug_check))
 		check_after(s, false);
 	return result;

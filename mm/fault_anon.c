@@ -5,7 +5,6 @@
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
-#include "kernel/base/errno.h"
 #include "mm/fault_case.h"
 
 enum fault_result fault_zero(struct fault *f)
@@ -91,36 +90,4 @@ enum fault_result fault_cow(struct fault *f)
 	count(page_copied);
 	count(fault_cow);
 	return FAULT_OK;
-}
-
-enum fault_result fault_file_copy(struct fault *f)
-{
-	struct frame *page, *copy;
-	enum fault_result result;
-
-	if (f->index >= pcache_pages(f->cache)) {
-		count(fault_bus);
-		return FAULT_BUS;
-	}
-	int err = pcache_get(f->cache, f->index, &page);
-	if (err)
-		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
-	copy = frame_alloc(FRAME_ANON);
-	if (unlikely(!copy)) {
-		frame_put(page);
-		return FAULT_OOM;
-	}
-	cpu_copy_page(frame_ptr(copy), frame_ptr(page));
-	bool cut_off = READ_ONCE(page->cached.cache) != f->cache;
-	frame_put(page);
-	if (cut_off) {
-		frame_put(copy);
-		return FAULT_AGAIN;
-	}
-	result = give_page(f, copy);
-	if (result == FAULT_OK) {
-		count(page_copied);
-		count(fault_cow);
-	}
-	return result;
 }

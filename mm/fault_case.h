@@ -8,6 +8,7 @@
 
 /* Beyond enum fault_result: what was found has changed meanwhile; look again. */
 #define FAULT_AGAIN ((enum fault_result)100)
+#define FAULT_FETCHED ((enum fault_result)101)	/* the same, after a page has been waited for */
 
 struct fault {
 	struct space *space;
@@ -15,11 +16,11 @@ struct fault {
 	bool write, exec;
 	bool own;			/* nobody else uses a table on the way to va */
 	bool took;			/* a table was made own for this fault */
-	bool made;			/* a table may have been made for it */
 	union {				/* of the space, before the region was found and the table walked to */
 		struct { u32 seq, owned; };
 		u64 stamp;
 	};
+	struct region *region;		/* may go unless the table is locked, or nobody has slept since */
 	u32 flags;			/* of the region, and its other fields, as found */
 	struct pcache *cache;
 	u64 index;			/* page of the cache at va */
@@ -55,5 +56,9 @@ enum fault_result fault_file_copy(struct fault *f);	/* a private copy of a page 
 enum fault_result fault_own(struct fault *f);		/* nothing: the tables were all that was in the way */
 enum fault_result fault_mkwrite(struct fault *f);	/* the write bit of a shared page */
 enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stale translation */
+
+/* Policy (mm/around.c). The table is locked: F's region cannot go. */
+struct window { vaddr_t from, to; };
+struct window around_window(struct fault *f);		/* what a read fault on a file is to map, its page included */
 
 extern struct frame *zero_frame;

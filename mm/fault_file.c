@@ -1,50 +1,77 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: mapping pages of the page cache: the page asked for and, on a read, the neighbours that the cache
- * already holds, within the region, the table, and an aligned window of fault_around_bytes.
+ * already holds, within the region, the table, and the window that mm/around.c names.
  *
  * A page is stored with the cache's lock and the table's held. Truncation takes the page out of the
  * cache first and unmaps after, so it either finds our entry or we do not find the page.
  */
+#include "arch/cpu.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
 #include "mm/fault_case.h"
 
-#define AROUND_BATCH 16		/* pages looked up and stored at a time */
-
-/* First page and number of pages of the window around F's page. */
-static unsigned window(const struct fault *f, vaddr_t *first)
+/* Has the cache get the page of F, which it has not. FAULT_OK: at once, look again. */
+static __noinline enum fault_result bring_in(struct fault *f)
 {
-	u64 bytes = f->write ? PAGE_SIZE : tune.fault_around_bytes;
-	vaddr_t from = MAX(ALIGN_DOWN(f->va, bytes), f->start);
-	vaddr_t to = MIN(ALIGN_DOWN(f->va, bytes) + bytes, f->end);
+	struct pcache *c = f->cache;
+	bool sleeps = c->ops->read_many;
+	struct frame *page;
 
-	*first = from;
-	return (to - from) >> PAGE_SHIFT;
+	c->ops->get(c);			/* the region that holds it may go while we sleep */
+	int err = pcache_get(c, f->index, &page);
+	if (!err)
+		frame_put(page);
+	c->ops->put(c);
+	if (err)
+		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
+	return sleeps ? FAULT_FETCHED : FAULT_OK;
 }
 
-/* Stores the pages of the window that are cached, where nothing is mapped. Cache and table locked. */
-static unsigned fill_window(struct fault *f, enum pte_class class, unsigned rights)
+/* Finds the page of F, and takes the cache's lock, which keeps it there. Other than FAULT_OK: nothing is locked. */
+static __always_inline enum fault_result lock_page(struct fault *f, struct frame **page)
 {
-	struct frame *page[AROUND_BATCH];
-	pte_t entry[AROUND_BATCH];
-	vaddr_t va;
-	unsigned left = window(f, &va), filled = 0;
+	struct pcache *c = f->cache;
+	enum fault_result result;
 
-	while (left) {
-		unsigned n = MIN(left, (unsigned)AROUND_BATCH);
-		u64 index = f->index + ((s64)(va - f->va) >> PAGE_SHIFT);
-
-		if (pcache_gather(f->cache, index, n, page)) {
-			for (unsigned i = 0; i < n; i++)
-				entry[i] = page[i] ? pte_leaf(frame_pa(page[i]), class, rights) : 0;
-			filled += pt_fill(f->table, va, entry, n);
+	for (;;) {
+		spin_lock(&c->lock);
+		if (unlikely(f->index >= pcache_pages(c))) {
+			result = FAULT_BUS;
+			break;
 		}
-		va += n * PAGE_SIZE;
-		left -= n;
+		*page = pcache_look(c, f->index);
+		if (likely(*page))
+			return FAULT_OK;
+		spin_unlock(&c->lock);
+		result = bring_in(f);
+		if (result != FAULT_OK)
+			return result;
 	}
-	return filled;
+	spin_unlock(&c->lock);
+	count(fault_bus);
+	return result;
+}
+
+/* Stores what the cache holds of F's window, where nothing is mapped. Cache and table locked. */
+static __noinline void fill_window(struct fault *f, pte_t like)
+{
+	struct window w = around_window(f);
+	unsigned left = (w.to - w.from) >> PAGE_SHIFT, filled = 0, n;
+
+	for (; left; left -= n, w.from += n * PAGE_SIZE) {
+		n = left;
+		struct frame *const *page = pcache_run(f->cache, f->index + ((s64)(w.from - f->va) >> PAGE_SHIFT), &n);
+		if (page)
+			filled += pt_fill(f->table, w.from, n, like, page);
+	}
+	if (unlikely(!f->own))
+		count_add(pt_fill_shared, filled);
+	if (filled) {
+		count(around_windows);
+		count_add(around_mapped, filled);
+	}
 }
 
 enum fault_result fault_file(struct fault *f)
@@ -52,29 +79,53 @@ enum fault_result fault_file(struct fault *f)
 	struct pcache *c = f->cache;
 	struct frame *page;
 
-	if (f->index >= pcache_pages(c)) {
-		count(fault_bus);
-		return FAULT_BUS;
-	}
-	int err = pcache_get(c, f->index, &page);
-	if (err)
-		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
-	spin_lock(&c->lock);
-	if (page->cached.cache != c || f->index >= pcache_pages(c) || !fault_lock(f)) {
+	enum fault_result result = lock_page(f, &page);
+	if (unlikely(result != FAULT_OK))
+		return result;
+	if (unlikely(!fault_lock(f))) {
 		spin_unlock(&c->lock);
-		frame_put(page);
 		return FAULT_AGAIN;
 	}
-	unsigned filled = fill_window(f, c->shmem ? PTE_CLASS_SHMEM : PTE_CLASS_FILE, fault_rights(f, f->flags & R_SHARED));
+	pte_t like = pte_leaf(0, c->shmem ? PTE_CLASS_SHMEM : PTE_CLASS_FILE, fault_rights(f, f->flags & R_SHARED));
+	frame_get(page);
+	pt_store_empty(f->table, f->slot, like | frame_pa(page));
+	if (tune.fault_around_bytes > PAGE_SIZE && !f->write)
+		fill_window(f, like);
 	pt_unlock(f->table);
 	spin_unlock(&c->lock);
-	frame_put(page);
 	count(fault_file);
 	if (unlikely(!f->own))
-		count_add(pt_fill_shared, filled);
-	if (filled > 1) {
-		count(around_windows);
-		count_add(around_mapped, filled - 1);
+		count(pt_fill_shared);
+	return FAULT_OK;
+}
+
+enum fault_result fault_file_copy(struct fault *f)
+{
+	struct frame *page, *copy;
+
+	enum fault_result result = lock_page(f, &page);
+	if (unlikely(result != FAULT_OK))
+		return result;
+	frame_get(page);
+	spin_unlock(&f->cache->lock);
+	copy = frame_alloc(FRAME_ANON);
+	if (unlikely(!copy)) {
+		frame_put(page);
+		return FAULT_OOM;
 	}
+	cpu_copy_page(frame_ptr(copy), frame_ptr(page));
+	/* Under the table's lock: a truncation that has cut the page off by now may have been here already. */
+	bool ours = fault_lock(f), there = ours && READ_ONCE(page->cached.cache) == f->cache;
+	if (likely(there))
+		pt_store_empty(f->table, f->slot, pte_leaf(frame_pa(copy), PTE_CLASS_ANON, fault_rights(f, true)));
+	if (likely(ours))
+		pt_unlock(f->table);
+	frame_put(page);
+	if (unlikely(!there)) {
+		frame_put(copy);
+		return FAULT_AGAIN;
+	}
+	count(page_copied);
+	count(fault_cow);
 	return FAULT_OK;
 }

@@ -2,11 +2,12 @@
 /*
  * Owns: what fork() does to memory, as fork_share says.
  *
- * all, leaf: the child gets a copy of each region and uses its parent's tables (mm/share.c); then it lets go of
- * what it is not to see (DONTFORK, WIPEONFORK). none, as a classic kernel: it gets a copy of each entry
- * that maps anonymous memory; both sides lose the write bit, so that the first to write copies the page
- * (fault_cow); pages of files are not copied, a fault finds them in the page cache. The parent's threads may still write through their TLBs until
- * the flush at the end, which is before fork returns. Lock: the parent's, so that its regions stay put.
+ * The child gets a copy of each region. all, leaf: it uses its parent's tables (mm/share.c). none, as a classic
+ * kernel: it gets a copy of each entry that maps anonymous memory; both sides lose the write bit, so that the
+ * first to write copies the page (fault_cow); pages of files are not copied, a fault finds them in the page
+ * cache. Then it lets go of what it is not to see or have (WIPEONFORK, DONTFORK). The parent's threads may still
+ * write through their TLBs until the flush at the end, which is before fork returns. Locks: the parent's, so that
+ * its regions stay put; then the child's.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
@@ -35,43 +36,45 @@ static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *
 		pt_copy_private(b, p.table, to, p.va, p.n);
 		pt_unlock(to);
 		pt_unlock(p.table);
-		if (unlikely(!pt_live(to)))
-			pt_roll_back(child, p.va);	/* its anonymous pages are another region's */
 		count(pt_copied);
 	}
 	return 0;
 }
 
-static int copy_region(struct tlb_batch *b, struct space *parent, struct space *child, struct region *r)
+/* What CHILD is not to see of the memory it has got leaves it again, and so do the regions it is not to have. */
+static int hide_special(struct space *child)
 {
-	struct region *copy = region_alloc();
+	struct region *dropped = NULL, *next;
+	struct tlb_batch b;
+	int err = 0;
 
-	if (!copy)
-		return -ENOMEM;
-	*copy = *r;
-	copy->flags &= ~R_LOCKED;
-	if (copy->cache)
-		copy->cache->ops->get(copy->cache);
-	region_insert(child, copy);
-	if (tune.fork_share != FORK_SHARE_NONE || r->flags & (R_SHARED | R_WIPEONFORK))
-		return 0;
-	return copy_tables(b, parent, child, r);
+	tlb_batch_begin(&b, child);
+	for (struct region *r = region_at_or_above(child, 0); r && !err; r = next) {
+		next = region_next(r);
+		if (!(r->flags & (R_DONTFORK | R_WIPEONFORK)))
+			continue;
+		err = share_own_edges(&b, r->start, r->end);
+		if (err)
+			break;
+		share_zap(&b, r->start, r->end, PT_RECLAIM_ALWAYS);
+		if (r->flags & R_DONTFORK) {
+			region_remove(child, r);
+			r->next_free = dropped;
+			dropped = r;
+		}
+	}
+	tlb_batch_finish(&b);
+	region_free_list(dropped);
+	return err;
 }
 
-/* The child's tables are its parent's; what the child must not see of them leaves it again. */
-static int share_and_hide(struct tlb_batch *b, struct space *parent, struct space *child)
+static int copy_all_tables(struct tlb_batch *b, struct space *parent, struct space *child)
 {
-	struct tlb_batch mine;
-	int err = share_fork(b, parent, child);
+	int err = 0;
 
-	tlb_batch_begin(&mine, child);
 	for (struct region *r = region_at_or_above(parent, 0); r && !err; r = region_next(r))
-		if (r->flags & (R_DONTFORK | R_WIPEONFORK)) {
-			err = share_own_edges(&mine, r->start, r->end);
-			if (!err)
-				share_zap(&mine, r->start, r->end, PT_RECLAIM_ALWAYS);
-		}
-	tlb_batch_finish(&mine);
+		if (!(r->flags & (R_SHARED | R_DONTFORK | R_WIPEONFORK)))
+			err = copy_tables(b, parent, child, r);
 	return err;
 }
 
@@ -79,18 +82,19 @@ static struct space *fork_once(struct space *parent)
 {
 	struct space *child = space_create();
 	struct tlb_batch b;
-	int err = 0;
+	u32 flags;
+	int err;
 
 	if (!child)
 		return NULL;
 	tlb_batch_begin(&b, parent);
 	spin_lock(&parent->lock);
-	struct region *r = region_at_or_above(parent, 0);
-	for (; r && !err; r = region_next(r))
-		if (!(r->flags & R_DONTFORK))
-			err = copy_region(&b, parent, child, r);
-	if (!err && tune.fork_share != FORK_SHARE_NONE)
-		err = share_and_hide(&b, parent, child);
+	spin_lock_nested(&child->lock);		/* whoever reclaims tables finds it already */
+	err = region_copy_all(parent, child, &flags);
+	if (!err)
+		err = (tune.fork_share == FORK_SHARE_NONE ? copy_all_tables : share_fork)(&b, parent, child);
+	if (!err && flags & (R_DONTFORK | R_WIPEONFORK))
+		err = hide_special(child);
 	child->limit_as = parent->limit_as;
 	child->limit_data = parent->limit_data;
 	child->limit_stack = parent->limit_stack;
@@ -106,6 +110,7 @@ static struct space *fork_once(struct space *parent)
 	child->arg_end = parent->arg_end;
 	child->env_start = parent->env_start;
 	child->env_end = parent->env_end;
+	spin_unlock(&child->lock);
 	spin_unlock(&parent->lock);
 	tlb_batch_finish(&b);
 	count(fork_spaces);

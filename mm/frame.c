@@ -15,6 +15,7 @@
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
 #include "kernel/base/tunables.h"
+#include "mm/pcache.h"
 
 #define BUNDLE_ORDER 5
 #define BUNDLE (1U << BUNDLE_ORDER)
@@ -198,6 +199,8 @@ static __noinline bool stack_refill(void)
 	spin_unlock(&buddy.lock);
 	while (!s->n && z->n)
 		s->frame[s->n++] = z->frame[--z->n];
+	if (!s->n)
+		pcache_shrink(BUNDLE, false);
 	if (!s->n)
 		count(alloc_failed);
 	return s->n != 0;

@@ -38,8 +38,8 @@ struct frame {
 			struct spinlock lock;
 			/* entries by class; [PTE_CLASS_NONE] counts every entry that is not empty (live) */
 			u16 count[NR_PTE_CLASSES];
-			u16 groups;	/* bit per 32 entries: some may not be empty; saves scans the rest */
-			vaddr_t base;	/* first address that the table maps */
+			u32 groups;	/* bit per 16 entries: some may not be empty; saves scans the rest */
+			s32 where;	/* first address that the table maps, in 2 MiB: pt_base() */
 		} table;
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
 		struct { struct kmem_cache *cache; void *free; u32 used, next; } slab; /* next: a frame number */

@@ -61,6 +61,17 @@ static __always_inline void gate_fill(struct frame *t, pte_t *slot, pte_t new)
 		t->table.count[pte_class(new)]++;
 }
 
+/* The same for N entries of class C from SLOT on, of which FILLED were empty and have just been stored. */
+static __always_inline void gate_filled(struct frame *t, const pte_t *slot, unsigned n, enum pte_class c, unsigned filled)
+{
+	unsigned first = (uintptr_t)slot / sizeof(pte_t) % PT_ENTRIES;
+
+	WRITE_ONCE(pt_live(t), pt_live(t) + filled);
+	t->table.count[c] += filled;
+	t->table.groups |= (2U << ((first + n - 1) >> PT_GROUP_SHIFT)) - (1U << (first >> PT_GROUP_SHIFT));
+	count_add(pt_set, filled);
+}
+
 /* The gate where a leaf is cleared. The caller has told B of the address, and counts pt_clear. */
 static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte_t *slot)
 {
@@ -82,9 +93,17 @@ static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit
 		new = pte_apply(edit, *old);
 }
 
-/* The gate where an entry of a shared table loses its write bit. No flush: no path to it has one. */
+/* The gate where an entry loses its write bit; the caller flushes, unless no path to its table had one. Returns it. */
 static __always_inline pte_t gate_protect(pte_t *slot)
 {
 	pte_clear_write(slot);
+	count(pt_change);
 	return READ_ONCE(*slot);
+}
+
+/* The gate where an entry gets its write bit, so that no count moves and nothing need be flushed. */
+static __always_inline void gate_permit(pte_t *slot)
+{
+	pte_give_write(slot);
+	count(pt_change);
 }

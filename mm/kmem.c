@@ -118,21 +118,30 @@ static void give_back(struct kmem_cache *c, void *object)
 	}
 }
 
+static __noinline void *take_slowly(struct kmem_cache *c, struct magazine *m)
+{
+	if (tune.fail_alloc && alloc_should_fail())
+		return NULL;
+	if (!m->n) {
+		spin_lock(&c->lock);
+		m->n = take_objects(c, m->object, KMEM_MAGAZINE / 2);
+		spin_unlock(&c->lock);
+	}
+	return m->n ? m->object[--m->n] : NULL;
+}
+
+void *kmem_cache_take(struct kmem_cache *c)
+{
+	struct magazine *m = &c->cpu[this_cpu(cpu_number)];
+
+	return unlikely(tune.fail_alloc || !m->n) ? take_slowly(c, m) : m->object[--m->n];
+}
+
 void *kmem_cache_alloc(struct kmem_cache *c)
 {
-	u32 cpu = this_cpu(cpu_number);
+	void *object = kmem_cache_take(c);
 
-	if (unlikely(tune.fail_alloc) && alloc_should_fail())
-		return NULL;
-	if (unlikely(!c->cpu[cpu].n)) {
-		spin_lock(&c->lock);
-		c->cpu[cpu].n = take_objects(c, c->cpu[cpu].object, KMEM_MAGAZINE / 2);
-		spin_unlock(&c->lock);
-		if (!c->cpu[cpu].n)
-			return NULL;
-	}
-	void *object = c->cpu[cpu].object[--c->cpu[cpu].n];
-	return memset(object, 0, c->size);
+	return likely(object) ? memset(object, 0, c->size) : NULL;
 }
 
 void kmem_cache_free(struct kmem_cache *c, void *object)
@@ -150,14 +159,14 @@ void kmem_cache_free(struct kmem_cache *c, void *object)
 	c->cpu[cpu].object[c->cpu[cpu].n++] = object;
 }
 
-void *kmem_alloc(size_t size)
+void *kmem_take(size_t size)
 {
 	if (size <= SMALL_MAX) {
 		struct kmem_cache *c = sizes;
 
 		while (c->size < size)
 			c++;
-		return kmem_cache_alloc(c);
+		return kmem_cache_take(c);
 	}
 	unsigned order = 0;
 	while (PAGE_SIZE << order < size)
@@ -167,7 +176,14 @@ void *kmem_alloc(size_t size)
 	if (!f)
 		return NULL;
 	f->level = order;
-	return memset(frame_ptr(f), 0, PAGE_SIZE << order);
+	return frame_ptr(f);
+}
+
+void *kmem_alloc(size_t size)
+{
+	void *object = kmem_take(size);
+
+	return likely(object) ? memset(object, 0, size) : NULL;
 }
 
 void kmem_free(void *object)

@@ -19,14 +19,16 @@ struct kmem_cache {
 	struct spinlock lock;	/* partial, nr_frames */
 	struct frame *partial;	/* frames with free objects */
 	u64 nr_frames;
-	struct { u32 n; void *object[KMEM_MAGAZINE]; } cpu[MAX_CPUS];	/* only its own CPU's */
+	struct magazine { u32 n; void *object[KMEM_MAGAZINE]; } cpu[MAX_CPUS];	/* only its own CPU's */
 };
 
 void *kmem_cache_alloc(struct kmem_cache *c);		/* zeroed; NULL when memory is short */
+void *kmem_cache_take(struct kmem_cache *c);		/* the same, full of junk: the caller overwrites it all */
 void kmem_cache_free(struct kmem_cache *c, void *object);
 
 /* Any size up to 4 MiB: from shared caches, above 2048 bytes by whole frames. Zeroed; NULL when short. */
 void *kmem_alloc(size_t size);
+void *kmem_take(size_t size);				/* the same, full of junk */
 void kmem_free(void *object);				/* NULL is welcome */
 char *kmem_strdup(const char *s);
 

@@ -5,8 +5,9 @@
  * Locks: see mm/pcache.h. Truncation is in three steps whose order is the protocol: take the frames out of
  * the tree and clear cached.cache (under lock), unmap them everywhere (under map_lock), drop the holds.
  */
-#include "mm/pcache.h"
+#include "mm/pcache_tree.h"
 #include "kernel/base/errno.h"
+#include "kernel/base/print.h"
 #include "kernel/base/string.h"
 #include "mm/kmem.h"
 #include "mm/space.h"
@@ -21,17 +22,23 @@ struct node {
 };
 static KMEM_CACHE(node_cache, "pcache-node", struct node);
 
-static s64 total_file, total_shmem;
+enum total { TOTAL_FILE, TOTAL_SHMEM, TOTAL_CLEAN, NR_TOTALS };
+static s64 totals[NR_TOTALS];
 
 static void count_page(struct pcache *c, int by)
 {
 	c->nr_pages += by;
-	__atomic_fetch_add(c->shmem ? &total_shmem : &total_file, by, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&totals[c->shmem ? TOTAL_SHMEM : c->ops->clean ? TOTAL_CLEAN : TOTAL_FILE], by, __ATOMIC_RELAXED);
+}
+
+u64 pcache_kept_pages(bool shmem)
+{
+	return __atomic_load_n(&totals[shmem ? TOTAL_SHMEM : TOTAL_FILE], __ATOMIC_RELAXED);
 }
 
 u64 pcache_total_pages(bool shmem)
 {
-	return __atomic_load_n(shmem ? &total_shmem : &total_file, __ATOMIC_RELAXED);
+	return pcache_kept_pages(shmem) + (shmem ? 0 : __atomic_load_n(&totals[TOTAL_CLEAN], __ATOMIC_RELAXED));
 }
 
 void pcache_init(struct pcache *c, const struct pcache_ops *ops, bool shmem)
@@ -40,6 +47,9 @@ void pcache_init(struct pcache *c, const struct pcache_ops *ops, bool shmem)
 	spin_init(&c->lock, RANK_CACHE);
 	spin_init(&c->map_lock, RANK_MAPPINGS);
 	TAILQ_INIT(&c->regions);
+	LIST_INIT(&c->readings);
+	if (ops->clean)
+		pcache_clean_add(c);
 }
 
 static bool fits(const struct pcache *c, u64 index)
@@ -53,24 +63,32 @@ static unsigned slot_of(u64 index, unsigned height)
 }
 
 /* The slot of INDEX, or NULL if no node leads there. Locked. */
-static void **find_slot(struct pcache *c, u64 index)
+static __always_inline void **find_slot(struct pcache *c, u64 index)
 {
+	unsigned shift = c->height * NODE_SHIFT;
 	void **slot = &c->top;
 
-	if (!fits(c, index))
+	if (unlikely(!fits(c, index)))
 		return NULL;
-	for (unsigned h = c->height; h; h--) {
+	while (shift) {
 		struct node *n = *slot;
 
-		if (!n)
+		if (unlikely(!n))
 			return NULL;
-		slot = &n->slot[slot_of(index, h)];
+		shift -= NODE_SHIFT;
+		slot = &n->slot[index >> shift & (NODE_SLOTS - 1)];
 	}
 	return slot;
 }
 
-/* Puts F at INDEX, which is empty; nodes on the way are made. -ENOMEM. Locked. */
-static int insert(struct pcache *c, u64 index, struct frame *f)
+struct frame *pcache_look(struct pcache *c, u64 index)
+{
+	void **slot = find_slot(c, index);
+
+	return slot ? *slot : NULL;
+}
+
+int pcache_insert(struct pcache *c, u64 index, struct frame *f)
 {
 	while (!fits(c, index)) {
 		if (c->top) {
@@ -97,6 +115,7 @@ static int insert(struct pcache *c, u64 index, struct frame *f)
 		in = *slot;
 		slot = &in->slot[slot_of(index, h)];
 	}
+	BUG_ON(*slot);
 	*slot = f;
 	if (in)
 		in->used++;
@@ -109,52 +128,50 @@ static int insert(struct pcache *c, u64 index, struct frame *f)
 struct frame *pcache_find(struct pcache *c, u64 index)
 {
 	spin_lock(&c->lock);
-	void **slot = find_slot(c, index);
-	struct frame *f = slot ? *slot : NULL;
+	struct frame *f = pcache_look(c, index);
 	if (f)
 		frame_get(f);
 	spin_unlock(&c->lock);
 	return f;
 }
 
-int pcache_get(struct pcache *c, u64 index, struct frame **out)
+/* F, fresh, becomes page INDEX, unless another was faster: that one, with a hold for the caller. */
+static int make_page(struct pcache *c, u64 index, struct frame *f, struct frame **out)
 {
 	int err = 0;
 
+	spin_lock(&c->lock);
+	*out = pcache_look(c, index);
+	if (!*out) {
+		err = pcache_insert(c, index, f);
+		*out = f;
+	}
+	if (!err)
+		frame_get(*out);
+	spin_unlock(&c->lock);
+	if (err || *out != f)
+		frame_put(f);
+	return err;
+}
+
+int pcache_get_as(struct pcache *c, u64 index, u32 flags, struct frame **out)
+{
 	*out = pcache_find(c, index);
 	if (*out)
 		return 0;
+	if (c->ops->read_many)
+		return pcache_read(c, index, flags, out);
 	struct frame *f = frame_alloc_zeroed(FRAME_CACHE);
-	if (!f)
-		return -ENOMEM;
-	if (c->ops->read_many) {
-		err = c->ops->read_many(c, index, &f, 1);
-		if (err) {
-			frame_put(f);
-			return err;
-		}
-	}
-	spin_lock(&c->lock);
-	void **slot = find_slot(c, index);
-	if (slot && *slot) {
-		struct frame *theirs = *slot;
+	return f ? make_page(c, index, f, out) : -ENOMEM;
+}
 
-		frame_get(theirs);
-		spin_unlock(&c->lock);
-		frame_put(f);
-		*out = theirs;
-		return 0;
-	}
-	frame_get(f);
-	err = insert(c, index, f);
-	spin_unlock(&c->lock);
-	if (err) {
-		frame_drop(f);
-		frame_put(f);
-		return err;
-	}
-	*out = f;
-	return 0;
+struct frame *const *pcache_run(struct pcache *c, u64 index, unsigned *n)
+{
+	if (c->height)
+		*n = MIN(*n, NODE_SLOTS - (unsigned)(index & (NODE_SLOTS - 1)));
+	else
+		*n = 1;
+	return (struct frame *const *)find_slot(c, index);
 }
 
 unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **out)
@@ -162,10 +179,10 @@ unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **o
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < n;) {
-		void **slot = find_slot(c, index + i);
-		unsigned run = c->height ? NODE_SLOTS - ((index + i) & (NODE_SLOTS - 1)) : 1;
+		unsigned run = n - i;
+		struct frame *const *slot = pcache_run(c, index + i, &run);
 
-		for (run = MIN(run, n - i); run; run--, i++) {
+		for (; run; run--, i++) {
 			out[i] = slot ? *slot++ : NULL;
 			found += out[i] != NULL;
 		}
@@ -173,42 +190,66 @@ unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **o
 	return found;
 }
 
-/* Takes the frames of [first, last] out below *SLOT into the list; frees nodes that become empty. Locked.
- * The list is linked through doomed.next, which leaves cached.cache and cached.index readable. */
-static unsigned cut(struct pcache *c, void **slot, unsigned h, u64 base, u64 first, u64 last, struct frame **list)
+/* Takes what K wants out below *SLOT, which covers pages from BASE on; frees nodes that become empty. The list is
+ * linked through doomed.next, which leaves cached.cache and cached.index readable. */
+static void cut(struct pcache *c, void **slot, unsigned h, u64 base, struct pcache_cut *k)
 {
-	if (!*slot || (h == 0 && (base < first || base > last)))
-		return 0;
 	if (h == 0) {
 		struct frame *f = *slot;
 
+		if (base < k->first || base > k->last || (k->idle && READ_ONCE(f->refs) != 1))
+			return;
 		*slot = NULL;
 		count_page(c, -1);
 		WRITE_ONCE(f->cached.cache, NULL);
-		f->doomed.next = *list;
-		*list = f;
-		return 1;
+		f->doomed.next = k->list;
+		k->list = f;
+		if (!--k->most)
+			k->first = base + 1;
+		return;
 	}
 	struct node *n = *slot;
 	u64 span = (h - 1) * NODE_SHIFT >= 64 ? 0 : 1UL << ((h - 1) * NODE_SHIFT);
-	unsigned from = first > base ? MIN((first - base) / span, (u64)NODE_SLOTS) : 0;
-	for (unsigned i = from; i < NODE_SLOTS; i++) {
+	unsigned from = k->first > base ? MIN((k->first - base) / span, (u64)NODE_SLOTS) : 0;
+	for (unsigned i = from; i < NODE_SLOTS && k->most; i++) {
 		u64 at = base + i * span;
 
-		if (at > last)
+		if (at > k->last)
 			break;
-		if (n->slot[i] && cut(c, &n->slot[i], h - 1, at, first, last, list) && !n->slot[i])
+		if (!n->slot[i])
+			continue;
+		cut(c, &n->slot[i], h - 1, at, k);
+		if (!n->slot[i])
 			n->used--;
 	}
-	if (n->used == 0) {
+	if (n->used == 0 && !k->keep_nodes) {
 		*slot = NULL;
 		kmem_cache_free(&node_cache, n);
 	}
-	return 1;
 }
 
-/* Unmaps pages [first, last] of C wherever a region maps them; COPIES: private copies of them as well. */
-static void unmap_everywhere(struct pcache *c, u64 first, u64 last, bool copies)
+void pcache_cut(struct pcache *c, struct pcache_cut *k)
+{
+	if (c->top)
+		cut(c, &c->top, c->height, 0, k);
+	if (!c->top)
+		c->height = 0;
+}
+
+u64 pcache_cut_free(struct pcache_cut *k)
+{
+	u64 n = 0;
+
+	for (; k->list; n++) {
+		struct frame *f = k->list;
+
+		k->list = f->doomed.next;
+		frame_put(f);
+	}
+	return n;
+}
+
+void pcache_unmap(struct pcache *c, u64 first, u64 last, bool copies)
 {
 	struct region *r;
 
@@ -222,7 +263,7 @@ static void unmap_everywhere(struct pcache *c, u64 first, u64 last, bool copies)
 			continue;
 		tlb_batch_begin(&b, r->space);
 		vm_zap_in_place(r->space, &b, r->start + ((from - r->pgoff) << PAGE_SHIFT),
-				r->start + ((to - r->pgoff + 1) << PAGE_SHIFT), c, copies);
+				r->start + ((to - r->pgoff + 1) << PAGE_SHIFT), copies);
 		tlb_batch_finish(&b);
 	}
 	spin_unlock(&c->map_lock);
@@ -230,21 +271,14 @@ static void unmap_everywhere(struct pcache *c, u64 first, u64 last, bool copies)
 
 static void cut_range(struct pcache *c, u64 first, u64 last, bool copies)
 {
-	struct frame *list = NULL;
+	struct pcache_cut k = { .first = first, .last = last, .most = ~0UL };
 
 	spin_lock(&c->lock);
-	cut(c, &c->top, c->height, 0, first, last, &list);
-	if (!c->top)
-		c->height = 0;
+	pcache_cut(c, &k);
 	spin_unlock(&c->lock);
 	if (!TAILQ_EMPTY(&c->regions))
-		unmap_everywhere(c, first, last, copies);
-	while (list) {
-		struct frame *f = list;
-
-		list = f->doomed.next;
-		frame_put(f);
-	}
+		pcache_unmap(c, first, last, copies);
+	pcache_cut_free(&k);
 }
 
 /* Zeroes bytes [from, to) of page INDEX, if it is held. */
@@ -293,5 +327,7 @@ void pcache_punch(struct pcache *c, u64 start, u64 end)
 
 void pcache_destroy(struct pcache *c)
 {
+	if (c->ops->clean)
+		pcache_clean_remove(c);
 	cut_range(c, 0, ~0UL >> PAGE_SHIFT, true);
 }

@@ -5,8 +5,9 @@
  *
  * The cache holds each of its frames once. A frame that is cut off (truncation) has cached.cache set to
  * NULL first, then is unmapped everywhere: a fault that found the frame checks that under its table's
- * lock, so it cannot be mapped afterwards. Locks: `lock` (RANK_CACHE) for tree and size in pages;
- * `map_lock` (RANK_MAPPINGS) for the regions. Owner: whoever embeds it (a vnode, mm/shm.c).
+ * lock, so it cannot be mapped afterwards. A page that is being read is not in the tree; `readings` says that it
+ * will be, so that it is read once. Locks: `lock` (RANK_CACHE) for tree, size and readings; `map_lock`
+ * (RANK_MAPPINGS) for the regions. Owner: whoever embeds it (a vnode, mm/shm.c).
  */
 #pragma once
 #include "mm/frame.h"
@@ -30,6 +31,7 @@ struct pcache_ops {
 };
 
 TAILQ_HEAD(region_list, region);
+LIST_HEAD(reading_list, reading);
 
 struct pcache {
 	const struct pcache_ops *ops;
@@ -39,6 +41,8 @@ struct pcache {
 	u8 height;		/* levels of nodes; 0: `top` is the frame of index 0 */
 	void *top;
 	u64 nr_pages;		/* frames held */
+	struct reading_list readings;	/* runs of pages in flight: mm/readahead.c */
+	TAILQ_ENTRY(pcache) clean;	/* in the list of those with ops->clean: mm/pcache_drop.c */
 	u64 size;		/* bytes (lock to change); a mapping past its last page is SIGBUS */
 	struct region_list regions;
 };
@@ -49,16 +53,37 @@ static inline u64 pcache_pages(const struct pcache *c)
 	return (READ_ONCE(c->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
+/* No lock is held if OPS->clean; nor for destroy. */
 void pcache_init(struct pcache *c, const struct pcache_ops *ops, bool shmem);
 void pcache_destroy(struct pcache *c);	/* no region maps it; drops all frames */
 
 /* The frame of INDEX with a hold for the caller; NULL if there is none. */
 struct frame *pcache_find(struct pcache *c, u64 index);
 
-/* The same, made (zeroed or read) if absent. 0, -ENOMEM, -EIO. May sleep if there is ops->read_many. */
-int pcache_get(struct pcache *c, u64 index, struct frame **out);
+/* The same, made (zeroed or read) if absent. 0, -ENOMEM, -EIO. If there is ops->read_many it may sleep; the
+ * caller holds C, and reads ahead as FLAGS say (R_RANDOM, R_SEQUENTIAL of a region, or 0). */
+int pcache_get_as(struct pcache *c, u64 index, u32 flags, struct frame **out);
+static inline int pcache_get(struct pcache *c, u64 index, struct frame **out)
+{
+	return pcache_get_as(c, index, 0, out);
+}
 
-/* Finds up to N frames at INDEX.. without holds, NULL for holes, under c->lock, which the caller has. */
+/* Reads the pages of [first, last] that are absent, as far as that succeeds. As pcache_get. */
+void pcache_willneed(struct pcache *c, u64 first, u64 last);
+
+/* Sleeps until pcache_wake is called, HELD (a cache's lock) released meanwhile; it may return for no reason.
+ * Implemented by kernel/dev/block.c, and by the host's fake machine. */
+void pcache_wait(struct spinlock *held);
+void pcache_wake(void);
+
+/* The same without a hold, under c->lock, which the caller has. */
+struct frame *pcache_look(struct pcache *c, u64 index);
+
+/* The slots of INDEX and of those after it that lie beside it, *N at most; *N becomes their number. NULL: nothing is
+ * held there. Under c->lock, which the caller has. */
+struct frame *const *pcache_run(struct pcache *c, u64 index, unsigned *n);
+
+/* Copies N such slots, and says how many are not NULL. Under c->lock. */
 unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **out);
 
 /* Sets the size; cuts off pages past it, zeroes the rest of the last page, unmaps what was cut. */
@@ -67,7 +92,14 @@ void pcache_resize(struct pcache *c, u64 bytes);
 /* Drops the whole pages within [start, end) bytes and zeroes the partial edges (hole punching). */
 void pcache_punch(struct pcache *c, u64 start, u64 end);
 
+/* Drops up to N clean pages that nobody maps or uses; how many. From any allocator: passes over what is locked,
+ * keeps the nodes of trees. WAIT: no lock is held, so it does neither. */
+u64 pcache_shrink(unsigned n, bool wait);
+/* The same, and if these are too few, mapped ones, which it unmaps. No lock is held. */
+u64 pcache_evict(unsigned n);
+
 u64 pcache_total_pages(bool shmem);	/* over all caches: nr_file_pages, nr_shmem */
+u64 pcache_kept_pages(bool shmem);	/* of these, the ones that cannot be dropped */
 
 /* A cache for shared anonymous memory of BYTES, held once. NULL: no memory. */
 struct pcache *shm_create(u64 bytes);

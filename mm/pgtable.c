@@ -44,7 +44,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
 	t->table.groups = 0;
-	t->table.base = level == PT_LEVELS ? 0 : ALIGN_DOWN(va, pt_span(level + 1));
+	t->table.where = level == PT_LEVELS ? 0 : (s32)(ALIGN_DOWN(va, pt_span(level + 1)) >> pt_shift(2));
 	spin_init(&t->table.lock, RANK_TABLE);
 	return t;
 }
@@ -157,7 +157,11 @@ struct frame *pt_make(struct space *s, vaddr_t va)
 		struct frame *child = pte_present(e) ? pt_child(e) : link_child(t, va);
 
 		if (unlikely(!child)) {
-			pt_roll_back(s, va);
+			struct tlb_batch b;
+
+			tlb_batch_begin(&b, s);
+			pt_unlink_empty(&b, va);
+			tlb_batch_finish(&b);
 			return NULL;
 		}
 		t = child == t ? root : child;
@@ -189,26 +193,22 @@ bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, s
 	return empty;
 }
 
-void pt_roll_back(struct space *s, vaddr_t va)
+void pt_unlink_empty(struct tlb_batch *b, vaddr_t va)
 {
 	struct frame *path[PT_LEVELS + 1];
-	struct frame *t = root_of(s);
-	struct tlb_batch b;
+	struct frame *t = root_of(b->space);
 
-	tlb_batch_begin(&b, s);
 	path[PT_LEVELS] = t;
 	while (t->level > 1) {
 		pte_t e = READ_ONCE(*pt_slot(t, va));
 
-		if (!pte_present(e))
+		if (!pte_present(e) || !pte_writable(e))	/* what others use is not ours to unlink */
 			break;
 		t = path[t->level - 1] = pt_child(e);
 	}
 	for (unsigned level = t->level; level < PT_LEVELS; level++)
-		if (!pt_unlink_if_empty(&b, path[level + 1], va, path[level]))
-			break;
-	b.everyone = s && READ_ONCE(s->shares);		/* after: a fork may have come between */
-	tlb_batch_finish(&b);
+		if (!pt_unlink_if_empty(b, path[level + 1], va, path[level]))
+			return;
 }
 
 bool pt_next(struct pt_piece *p)
@@ -242,18 +242,40 @@ bool pt_next(struct pt_piece *p)
 	return false;
 }
 
-unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n)
+enum fill { FILL_EACH, FILL_FRESH, FILL_SAME };
+
+static __always_inline unsigned fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page,
+				     enum fill how)
 {
-	pte_t *slot = pt_slot(table, va);
+	pte_t *first = pt_slot(table, va);
 	unsigned filled = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (e[i] && !slot[i]) {
-			gate_fill(table, &slot[i], e[i]);
-			frame_get(pt_child(e[i]));
-			filled++;
-		}
+	for (unsigned i = 0; i < n; i++) {
+		if (first[i] || (how == FILL_EACH && !page[i]))
+			continue;
+		struct frame *f = page[how == FILL_EACH ? i : how == FILL_FRESH ? filled : 0];
+		if (how == FILL_EACH)
+			frame_get(f);
+		__atomic_store_n(&first[i], like | frame_pa(f), __ATOMIC_RELEASE);
+		filled++;
+	}
+	gate_filled(table, first, n, pte_class(like), filled);
 	return filled;
+}
+
+unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
+{
+	return fill(table, va, n, like, page, FILL_EACH);
+}
+
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
+{
+	return fill(table, va, n, like, page, FILL_FRESH);
+}
+
+unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page)
+{
+	return fill(table, va, n, like, &page, FILL_SAME);
 }
 
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
@@ -410,7 +432,7 @@ void pt_init(paddr_t root)
 	spin_init(&top->table.lock, RANK_TABLE);
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		pt_live(top) += pt_slots(top)[i] != 0;
-	top->table.groups = ~0;
+	top->table.groups = ~0U;
 	if (!pt_make(NULL, KVA_BASE))
 		panic("no memory for the first kernel tables");
 	for (unsigned i = USER_ROOT_ENTRIES; i < PT_ENTRIES; i++)

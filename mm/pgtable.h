@@ -33,6 +33,12 @@ static inline struct frame *pt_child(pte_t e)
 	return frame_of_pa(pte_pa(e));
 }
 
+/* The first address that T maps. */
+static inline vaddr_t pt_base(const struct frame *t)
+{
+	return (vaddr_t)t->table.where << pt_shift(2);
+}
+
 /* Makes the kernel's root from the tables that the boot code left at ROOT, and fills its upper half so
  * that later roots can copy it. */
 void pt_init(paddr_t root);
@@ -69,14 +75,14 @@ static inline void pt_unlock(struct frame *t)
 	spin_unlock(&t->table.lock);
 }
 
-#define PT_GROUP_SHIFT 5
+#define PT_GROUP_SHIFT 4
 
 /* Index of the first entry of T from I on that is not empty; END if there is none below it. */
 static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned end)
 {
-	const pte_t *slots = pt_slots(t);
+	const pte_t *s = pt_slots(t);
 
-	if (i < end && slots[i])
+	if (i < end && s[i])
 		return i;
 	while (i < end) {
 		unsigned groups = t->table.groups >> (i >> PT_GROUP_SHIFT);
@@ -87,11 +93,15 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 			i = ((i >> PT_GROUP_SHIFT) + __builtin_ctz(groups)) << PT_GROUP_SHIFT;
 			continue;
 		}
-		for (unsigned stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end); i < stop;) {
-			if (slots[i])
-				return i;
-			i += i + 4 <= stop && !(slots[i + 1] | slots[i + 2] | slots[i + 3]) ? 4 : 1;
-		}
+		const pte_t *p = &s[i], *stop = &s[MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end)];
+
+		while (stop - p >= 4 && !(p[0] | p[1] | p[2] | p[3]))
+			p += 4;
+		while (p < stop && !*p)
+			p++;
+		i = (unsigned)(p - s);
+		if (p < stop)
+			return i;
 	}
 	return end;
 }
@@ -101,9 +111,12 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
 void pt_store_empty(struct frame *table, pte_t *slot, pte_t new);	/* the same; the slot is empty */
 
-/* Stores E[0..N-1] from VA on (table locked) where E is not 0 and the slot is empty, taking a hold on
- * each frame; returns how many. */
-unsigned pt_fill(struct frame *table, vaddr_t va, const pte_t *e, unsigned n);
+/* Fill the empty ones among N slots from VA on (table locked) with LIKE, a leaf of frame 0; return how many:
+ * pt_fill with PAGE[i], on which it takes a hold, none where PAGE[i] is NULL; pt_fill_fresh with PAGE[0], PAGE[1] …,
+ * as many as needed, whose holds become the entries'; pt_fill_same all with PAGE, without holds. */
+unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
+unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page);
 
 /* Clears the N entries of leaf table T (locked) from VA on; what they held goes to B. */
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);
@@ -120,11 +133,10 @@ bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *
 /* Fork: gives the anonymous pages among N entries from VA in FROM to TO as well; neither may write. Both locked. */
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n);
 
-/* Unlinks the lowest table for VA in S (NULL: the kernel's) if it has no live entry, and each parent that empties by
- * that: they were made for nothing. No lock held. One that has been refilled meanwhile stays, or has several users. */
-void pt_roll_back(struct space *s, vaddr_t va);
-/* The same for CHILD alone, which PARENT's entry for VA points to, into B; false: it stays. Where PARENT has several
- * users, B is for everyone. */
+/* Unlinks the lowest table for VA in B's space if it has no live entry, and each parent that empties by that,
+ * into B. No table locked. One that has been refilled meanwhile stays. */
+void pt_unlink_empty(struct tlb_batch *b, vaddr_t va);
+/* The same for CHILD alone, which PARENT's entry for VA points to; false: it stays. */
 bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child);
 
 /*

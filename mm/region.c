@@ -70,6 +70,18 @@ struct region *region_alloc(void)
 	return kmem_cache_alloc(&region_cache);
 }
 
+struct region *region_copy(const struct region *r)
+{
+	struct region *copy = kmem_cache_take(&region_cache);
+
+	if (!copy)
+		return NULL;
+	*copy = *r;
+	if (copy->cache)
+		copy->cache->ops->get(copy->cache);
+	return copy;
+}
+
 static void link_cache(struct region *r)
 {
 	if (!r->cache)
@@ -115,21 +127,62 @@ void region_remove(struct space *s, struct region *r)
 		s->locked_pages -= pages;
 }
 
+/* Puts a copy of FROM and of all below it into *LINK, below ABOVE. The flags of them all. */
+static u32 copy_tree(struct space *s, struct region *from, struct region *above, struct region **link)
+{
+	struct region *copy = *link = region_copy(from);
+	u32 flags = from->flags;
+
+	if (!copy)
+		return 0;
+	s->nr_regions++;
+	copy->flags &= ~R_LOCKED;
+	copy->space = s;
+	RB_PARENT(copy, node) = above;
+	link_cache(copy);
+	if (RB_LEFT(from, node))
+		flags |= copy_tree(s, RB_LEFT(from, node), copy, &RB_LEFT(copy, node));
+	if (RB_RIGHT(from, node))
+		flags |= copy_tree(s, RB_RIGHT(from, node), copy, &RB_RIGHT(copy, node));
+	return flags;
+}
+
+int region_copy_all(struct space *from, struct space *to, u32 *flags)
+{
+	*flags = RB_EMPTY(&from->regions) ? 0 : copy_tree(to, RB_ROOT(&from->regions), NULL, &RB_ROOT(&to->regions));
+	to->pages = from->pages;
+	return to->nr_regions == from->nr_regions ? 0 : -ENOMEM;
+}
+
+struct region *region_remove_all(struct space *s)
+{
+	struct region *dropped = NULL, *next;
+
+	for (struct region *r = RB_MIN(region_tree, &s->regions); r; r = next) {
+		next = region_next(r);
+		unlink_cache(r);
+		r->next_free = dropped;
+		dropped = r;
+	}
+	RB_INIT(&s->regions);
+	s->hint = NULL;
+	s->nr_regions = 0;
+	s->pages = s->locked_pages = 0;
+	return dropped;
+}
+
 int region_split(struct space *s, struct region *r, vaddr_t at)
 {
 	if (at <= r->start || at >= r->end)
 		return 0;
 	if (s->nr_regions >= MAX_REGIONS)
 		return -ENOMEM;
-	struct region *upper = region_alloc();
+	struct region *upper = region_copy(r);
 	if (!upper)
 		return -ENOMEM;
 	u64 pages = (r->end - at) >> PAGE_SHIFT;
-	*upper = *r;
 	upper->start = at;
 	upper->pgoff += (at - r->start) >> PAGE_SHIFT;
-	if (upper->cache)
-		upper->cache->ops->get(upper->cache);
 	region_insert(s, upper);	/* before R shrinks: a truncation must find every page by one of them */
 	r->end = at;
 	s->pages -= pages;

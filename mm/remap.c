@@ -10,7 +10,6 @@
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
-#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
@@ -56,10 +55,13 @@ static void move_tables(struct remap *m)
 		}
 }
 
-/* Tables that were made at the destination and got nothing. */
-static void drop_empty(struct remap *m)
+/* Tables that were made and got nothing, or lost all. */
+static void drop_empty(struct remap *m, vaddr_t start, u64 length)
 {
-	reclaim_range(&m->batch, m->new, m->new + m->new_len, false);
+	struct pt_piece p = PT_PIECE(m->space->root, start, start + length);
+
+	while (pt_next(&p))
+		pt_unlink_empty(&m->batch, p.va);
 }
 
 /* Moves the region R, whose first old_len bytes are what is asked for, to m->new. */
@@ -87,7 +89,7 @@ static long move(struct remap *m, struct region *r)
 	if (!err)
 		err = make_tables(m);
 	if (err) {
-		drop_empty(m);
+		drop_empty(m, m->new, m->new_len);
 		goto fail;
 	}
 	*copy = *r;
@@ -102,11 +104,10 @@ static long move(struct remap *m, struct region *r)
 	move_tables(m);
 	if (r->cache)
 		spin_unlock(&r->cache->map_lock);
-	if (m->flags & MREMAP_DONTUNMAP)
-		vm_zap(s, &m->batch, m->old, m->old + m->old_len);	/* empty: its tables go as others do */
-	else
+	if (!(m->flags & MREMAP_DONTUNMAP))
 		unmap_commit(s, &m->batch, m->old, m->old + m->old_len, &m->dropped);
-	drop_empty(m);
+	drop_empty(m, m->old, m->old_len);
+	drop_empty(m, m->new, m->new_len);
 	region_try_merge(s, copy, &m->dropped);
 	return m->new;
 fail:
@@ -172,14 +173,12 @@ static long duplicate(struct remap *m, struct region *r)
 	} else if (!(m->new = map_find_room(m->space, m->new, m->new_len))) {
 		return -ENOMEM;
 	}
-	copy = region_alloc();
+	copy = region_copy(r);
 	if (!copy)
 		return -ENOMEM;
-	*copy = *r;
 	copy->start = m->new;
 	copy->end = m->new + m->new_len;
 	copy->pgoff += (m->old - r->start) >> PAGE_SHIFT;
-	copy->cache->ops->get(copy->cache);
 	if (m->flags & MREMAP_FIXED)
 		unmap_commit(m->space, &m->batch, m->new, m->new + m->new_len, &m->dropped);
 	int err = share_clear_hole(&m->batch, m->new, m->new + m->new_len);

@@ -100,7 +100,7 @@ static void table_line(struct frame *table, void *arg)
 	u64 span = pt_span(table->level) * (table->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES);
 
 	text_printf(t, "%*sL%u 0x%012lx-0x%012lx live=%u use=%u %s frame=0x%lx", 2 * (PT_LEVELS - table->level), "", table->level,
-		    table->table.base, table->table.base + span, pt_live(table), table->refs, table->refs > 1 ? "shared" : "own",
+		    pt_base(table), pt_base(table) + span, pt_live(table), table->refs, table->refs > 1 ? "shared" : "own",
 		    frame_number(table));
 	if (table->level == 1)
 		text_printf(t, " anon=%u file=%u shmem=%u zero=%u", table->table.count[PTE_CLASS_ANON],

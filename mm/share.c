@@ -19,23 +19,26 @@
 /* N entries that are all tables, or all anonymous pages, and none empty: nothing to ask of any of them. */
 static void copy_run(pte_t *from, pte_t *to, unsigned n)
 {
+	pte_t e;
+
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < n; i++) {
-		pte_t e = gate_protect(&from[i]);
-
-		to[i] = e;
+		pte_clear_write(&from[i]);
+		to[i] = e = READ_ONCE(from[i]);
 		frame_get(pt_child(e));
 	}
 	count_add(pt_change, n);
 }
 
-/* Where T's entries begin, if they lie without a gap and are all of class C; else PT_ENTRIES. */
+/* Where T's entries begin, if they are many, lie without a gap and are all of class C; else PT_ENTRIES. */
 static unsigned only_run(const struct frame *t, enum pte_class c)
 {
-	unsigned n = pt_live(t), first = pt_next_live(t, 0, PT_ENTRIES);
-	bool run = t->table.count[c] == n && first + n <= PT_ENTRIES && pt_next_live(t, first + n, PT_ENTRIES) == PT_ENTRIES;
+	unsigned n = pt_live(t), first;
 
-	return run ? first : PT_ENTRIES;
+	if (n < PT_ENTRIES / 16 || t->table.count[c] != n)
+		return PT_ENTRIES;
+	first = pt_next_live(t, 0, PT_ENTRIES);
+	return first + n <= PT_ENTRIES && pt_next_live(t, first + n, PT_ENTRIES) == PT_ENTRIES ? first : PT_ENTRIES;
 }
 
 /* Gives COPY, linked nowhere, the entries of T, which is locked and used by others too. Nobody may write to what
@@ -54,10 +57,8 @@ static void copy_entries(struct frame *t, struct frame *copy)
 		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = from[i];
 
-		if (pte_writable(e) && pte_class(e) == protect) {
-			e = pte_set_write(e, false);
-			gate(NULL, t, &from[i], 0, e, PTE_HARDWARE);
-		}
+		if (pte_writable(e) && pte_class(e) == protect)
+			e = gate_protect(&from[i]);
 		if (pte_class(e) != PTE_CLASS_ZERO)
 			frame_get(pt_child(e));
 		to[i] = e;
@@ -117,36 +118,63 @@ static void drop_unlinked(struct tlb_batch *b, struct unlinked *u)
 		drop_table(b, u->table[--u->n]);
 }
 
-/* Makes the table that PARENT's entry for VA points to PARENT's own. 0; -EAGAIN: look again; -ENOMEM. */
-static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct unlinked *u)
+/* Takes over the table that SLOT, of an own table, was seen to point to by E, if its other users have gone. */
+static bool take_over(pte_t *slot, pte_t e)
 {
-	struct frame *copy;
-	int err = 0;
+	struct frame *parent = frame_of_ptr(slot), *t = pt_child(e);
+
+	if (READ_ONCE(t->refs) != 1 || !pt_lock(parent))
+		return false;
+	bool alone = pte_pa(*slot) == pte_pa(e) && __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) == 1;
+	if (alone) {
+		gate_permit(slot);
+		t->listed = 0;
+		count(pt_reowned);
+	}
+	pt_unlock(parent);
+	return alone;
+}
+
+/* The leaf table of VA, on a path that is own or could be taken over; NULL if that is not enough. */
+static struct frame *take_over_path(struct space *s, vaddr_t va)
+{
+	pte_t *slots = pt_slots(s->root);
+
+	for (unsigned level = PT_LEVELS; level > 1; level--) {
+		pte_t *slot = &slots[pt_index(va, level)], e = READ_ONCE(*slot);
+
+		if (!pte_present(e) || (!pte_writable(e) && !take_over(slot, e)))
+			return NULL;
+		slots = ptr_of_pa(pte_pa(e));
+	}
+	return frame_of_ptr(slots);
+}
+
+/* A copy in place of the table that SLOT, of an own table, points to for VA. 0; -EAGAIN: look again; -ENOMEM. */
+static int own_copy(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct unlinked *u)
+{
+	struct frame *parent = frame_of_ptr(slot), *copy;
+	int err = -EAGAIN;
 
 	if (!pt_lock(parent))
 		return -EAGAIN;
-	pte_t *slot = pt_slot(parent, va), e = *slot;
-	if (!pte_present(e) || pte_writable(e)) {
-		pt_unlock(parent);
-		return -EAGAIN;
-	}
+	pte_t e = *slot;
 	struct frame *t = pt_child(e);
+	if (!pte_present(e) || pte_writable(e) || READ_ONCE(t->refs) == 1)
+		goto out;
+	copy = pt_alloc(t->level, va);
+	err = copy ? 0 : -ENOMEM;
+	if (!copy)
+		goto out;
 	spin_lock_nested(&t->table.lock);
-	if (READ_ONCE(t->refs) == 1) {
-		gate(b, parent, slot, va, pte_set_write(e, true), PTE_HARDWARE);
-		t->listed = 0;
-		count(pt_reowned);
-	} else if ((copy = pt_alloc(t->level, va)) != NULL) {
-		copy_entries(t, copy);
-		gate(b, parent, slot, va, pte_table(frame_pa(copy), true), 0);
-		tlb_batch_all(b);
-		u->table[u->n++] = t;
-		__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* while T is locked: fault_lock() looks */
-		count(pt_unshared);
-	} else {
-		err = -ENOMEM;
-	}
+	copy_entries(t, copy);
+	gate(NULL, parent, slot, va, pte_table(frame_pa(copy), true), 0);
+	__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* while T is locked: fault_lock() looks */
 	spin_unlock(&t->table.lock);
+	tlb_batch_all(b);
+	u->table[u->n++] = t;
+	count(pt_unshared);
+out:
 	pt_unlock(parent);
 	return err;
 }
@@ -157,31 +185,37 @@ static int own_child(struct tlb_batch *b, struct frame *parent, vaddr_t va, stru
  */
 static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span, struct frame **leaf)
 {
-	struct frame *t = b->space->root;
+	pte_t *root = pt_slots(b->space->root), *slots = root;
+	unsigned level = PT_LEVELS;
 	struct unlinked u;
 	int err = 0;
 
 	u.n = 0;
-	while (t->level > 1 && err != -ENOMEM) {
-		pte_t e = READ_ONCE(*pt_slot(t, va));
-		vaddr_t base = ALIGN_DOWN(va, pt_span(t->level));
+	while (level > 1) {
+		pte_t *slot = &slots[pt_index(va, level)], e = READ_ONCE(*slot);
+		vaddr_t base = ALIGN_DOWN(va, pt_span(level));
 
-		*span = pt_span(t->level);
-		if (!pte_present(e) || (lo <= base && base + *span <= hi))
-			goto out;
+		if (!pte_present(e) || (lo <= base && base + pt_span(level) <= hi))
+			break;
 		if (pte_writable(e)) {
-			t = pt_child(e);
+			slots = ptr_of_pa(pte_pa(e));
+			level--;
 			continue;
 		}
+		if (take_over(slot, e))
+			continue;
 		if (u.n == ARRAY_SIZE(u.table))
 			drop_unlinked(b, &u);
-		err = own_child(b, t, va, &u);
-		if (err)
-			t = b->space->root;
+		err = own_copy(b, slot, va, &u);
+		if (err == -ENOMEM)
+			break;
+		if (err) {
+			slots = root;
+			level = PT_LEVELS;
+		}
 	}
-	*span = 0;
-	*leaf = t;
-out:
+	*span = level > 1 ? pt_span(level) : 0;
+	*leaf = frame_of_ptr(slots);
 	if (u.n)
 		drop_unlinked(b, &u);
 	return err == -ENOMEM ? err : 0;
@@ -189,12 +223,17 @@ out:
 
 struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
 {
+	struct frame *t = take_over_path(s, va);
 	struct tlb_batch b;
-	struct frame *t;
 	u64 span;
 
+	*took = true;
+	if (t)
+		return t;
 	tlb_batch_begin(&b, s);
+	spin_lock(&s->lock);	/* no fork meanwhile: it would share tables that were seen to be own */
 	int err = own_path(&b, va, 0, 0, &span, &t);
+	spin_unlock(&s->lock);
 	tlb_batch_finish(&b);
 	*took = !err && !span;
 	if (err)
@@ -278,36 +317,6 @@ static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, stru
 	u->table[u->n++] = pt_child(e);
 }
 
-void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame *child, bool sure, struct pcache *cut)
-{
-	struct unlinked u = { .n = 1, .table = { child } };
-	bool empty = false;
-	struct region *r;
-
-	if (!pt_lock(t))
-		return;
-	pte_t *slot = pt_slot(t, va);
-	if (pte_present(*slot) && pt_child(*slot) == child) {
-		spin_lock_nested(&child->table.lock);
-		empty = sure || !pt_live(child);
-		if (empty)
-			gate(b, t, slot, va, 0, 0);
-		spin_unlock(&child->table.lock);
-	}
-	pt_unlock(t);
-	if (!empty)
-		return;
-	count(pt_dropped);
-	/* Whoever has walked to it by this entry looks again, before its use falls. */
-	if (!cut)
-		__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);
-	else
-		TAILQ_FOREACH(r, &cut->regions, mapping)
-			__atomic_fetch_add(&r->space->owned, 1, __ATOMIC_RELEASE);
-	b->everyone |= cut != NULL;
-	drop_unlinked(b, &u);
-}
-
 static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, enum pt_reclaim policy,
 		      struct unlinked *u)
 {
@@ -356,7 +365,7 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 		i = pt_next_live(from, i, n);
 		BUG_ON(i >= n);
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
-		vaddr_t va = from->table.base + i * pt_span(from->level);
+		vaddr_t va = pt_base(from) + i * pt_span(from->level);
 
 		if (from->level > level) {
 			struct frame *copy = pt_alloc(from->level - 1, va);
@@ -365,16 +374,16 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 				err = -ENOMEM;
 				break;
 			}
-			gate(NULL, to, &pt_slots(to)[i], va, pte_table(frame_pa(copy), true), 0);
+			gate_fill(to, &pt_slots(to)[i], pte_table(frame_pa(copy), true));
 			err = share_tables(b, pt_child(e), copy, level);
 			continue;
 		}
 		frame_get(pt_child(e));
 		if (pte_writable(e)) {
-			gate(b, from, slot, va, pte_set_write(e, false), PTE_HARDWARE);
+			gate_protect(slot);
 			tlb_batch_all(b);
 		}
-		gate(NULL, to, &pt_slots(to)[i], va, pte_set_write(e, false), 0);
+		gate_fill(to, &pt_slots(to)[i], pte_set_write(e, false));
 		count(pt_shared);
 	}
 	spin_unlock(&from->table.lock);

@@ -10,8 +10,9 @@
  * space changes regions of [start, end) it owns the tables that the range covers in part and drops
  * those that it covers whole. Hence a read fault may fill a shared table, once for all its users.
  *
- * Locks: a table's use rises only while a table that points to it is locked, and falls under its own lock. So
- * who holds the locks of parent and child and sees a use of 1 is the only user, and stays it.
+ * Locks: a table's use rises only while a table that points to it is locked, and falls under its own lock when
+ * its user looks at it no more. So who holds the lock of its parent and sees a use of 1 is the only user, and
+ * stays it. Copies are made under the lock of the space, which fork holds too.
  */
 #pragma once
 #include "kernel/base/tunables.h"
@@ -32,10 +33,6 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end);
 /* Empties [start, end) of B's space; tables that others use as well are only let go of. Edges are own. Cannot
  * fail. Tables of one's own that become empty are treated as POLICY says (mm/ptreclaim.h). */
 void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy);
-
-/* Lets go of CHILD, which T's entry for VA points to, if it is empty (SURE: whatever is in it); others use it as well.
- * T is own and B's space locked; or CUT, which every user maps there, is being cut (its map_lock is held). Flushes. */
-void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame *child, bool sure, struct pcache *cut);
 
 /* Fork: lets CHILD, which has no tables, use PARENT's from the level on that fork_share names. -ENOMEM. */
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child);

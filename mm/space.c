@@ -28,6 +28,7 @@ struct space *space_create(void)
 		kmem_cache_free(&space_cache, s);
 		return NULL;
 	}
+	tlb_begin_space(s);
 	s->refs = 1;
 	spin_init(&s->lock, RANK_SPACE);
 	spin_init(&s->kept.lock, RANK_KEPT);
@@ -68,22 +69,18 @@ void space_change_end(struct space *s)
 
 u64 space_put(struct space *s)
 {
-	struct region *r, *dropped = NULL;
 	struct tlb_batch b;
 
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return 0;
 	if (unlikely(tune.debug_check))
 		check_space(s);
+	tlb_end_space(s);
 	spin_lock(&all_lock);
 	LIST_REMOVE(s, all);
 	spin_unlock(&all_lock);
 	space_change_begin(s);
-	while ((r = RB_ROOT(&s->regions)) != NULL) {
-		region_remove(s, r);
-		r->next_free = dropped;
-		dropped = r;
-	}
+	struct region *dropped = region_remove_all(s);
 	space_change_end(s);
 	/* Now no file that shrinks finds its way to our tables. */
 	tlb_batch_begin(&b, s);

@@ -61,7 +61,7 @@ struct space {
 		u32 turn;		/* times that pages were dropped */
 		struct { u32 where, turn; } table[32];	/* where: address / 2 MiB */
 	} kept;
-	u64 cpus;			/* CPUs whose root register is ours */
+	u64 id, cpus, flushes;		/* mm/tlb.c: like no other's ever; CPUs whose root register is ours; rounds */
 	u64 pages;			/* pages in regions (VmSize) */
 	u64 locked_pages;
 	u64 limit_as, limit_data, limit_stack;	/* bytes; from setrlimit */
@@ -96,8 +96,12 @@ struct region *region_last(struct space *s);
 
 /* mm's own use: see mm/region.c */
 struct region *region_alloc(void);
+struct region *region_copy(const struct region *r);	/* with a hold on its cache; like R in all but its place */
 void region_insert(struct space *s, struct region *r);
 void region_remove(struct space *s, struct region *r);
+/* Fork: copies of all regions of FROM into TO, which has none; *FLAGS: those of them all. -ENOMEM: of some. */
+int region_copy_all(struct space *from, struct space *to, u32 *flags);
+struct region *region_remove_all(struct space *s);	/* a list for region_free_list */
 int region_split(struct space *s, struct region *r, vaddr_t at);
 int region_split_edges(struct space *s, vaddr_t start, vaddr_t end);	/* so that none reaches across either */
 /* Joins R with its neighbours where they are alike; those swallowed go to *DROPPED. What R is part of now. */

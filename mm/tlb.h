@@ -4,7 +4,7 @@
  *
  * An operation that takes rights away opens a batch, hands it to the page-table gate for every store,
  * and finishes it before it returns. Invariant: a frame or table handed to a batch is freed after every
- * CPU that could hold a translation to it has answered. A batch lives on the stack of one thread; it
+ * CPU that could use a translation to it has answered (mm/tlb.c says which those are). A batch lives on the stack of one thread; it
  * needs no lock. When it is full it finishes by itself and goes on.
  */
 #pragma once
@@ -19,6 +19,7 @@ struct tlb_batch {
 	struct space *space;	/* NULL: the kernel's part, on every CPU */
 	u16 nr_pages;		/* TLB_BATCH_PAGES + 1: flush all */
 	u16 nr_frames;
+	bool upper;		/* an entry above the leaves loses something */
 	bool everyone;		/* an entry changed in a table of several spaces: flush on every CPU */
 	struct frame *tables;	/* unlinked tables, by doomed.next */
 	vaddr_t page[TLB_BATCH_PAGES];
@@ -30,6 +31,7 @@ static inline void tlb_batch_begin(struct tlb_batch *b, struct space *s)
 	b->space = s;
 	b->nr_pages = 0;
 	b->nr_frames = 0;
+	b->upper = false;
 	b->everyone = false;
 	b->tables = NULL;
 }
@@ -54,9 +56,11 @@ static inline void tlb_batch_pages(struct tlb_batch *b, vaddr_t va, unsigned n)
 		b->page[b->nr_pages++] = va + (u64)i * PAGE_SIZE;
 }
 
-/* As if every page had been named (also drops what CPUs cached of upper tables). */
+/* As if every page had been named; what CPUs cached of upper tables goes too, on idle ones as well. Whoever
+ * takes something from an entry above the leaves calls this. */
 static inline void tlb_batch_all(struct tlb_batch *b)
 {
+	b->upper = true;
 	b->nr_pages = TLB_BATCH_PAGES + 1;
 }
 
@@ -86,3 +90,10 @@ static inline void tlb_batch_finish(struct tlb_batch *b)
 
 /* Makes S the address space of this CPU (NULL: the kernel's own). */
 void tlb_switch_space(struct space *s);
+/* This CPU uses no user address until it switches: it may stay on the tables that it has. */
+void tlb_idle(void);
+bool tlb_is_idle(u32 cpu);
+
+/* S is new; S ends: it is held by nobody, and when this returns, on no CPU. */
+void tlb_begin_space(struct space *s);
+void tlb_end_space(struct space *s);

@@ -186,8 +186,8 @@ static uint64_t child_reads_all_copies(const struct section *s)
 {
 	static const char path[] = "/proc/self/counters";
 	static const char *const names[] = { "pt_unshared", "pt_copied", "page_copied" };
-	uint64_t *copies = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-				0);
+	uint64_t *copies =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t found;
 	char *at;
 	pid_t pid;
@@ -225,5 +225,25 @@ static uint64_t fork_exec_exit_wait(const struct section *s)
 	reap(s->name, pid);
 	return cycles() - start;
 }
+
+static const struct section fork_sections[] = {
+	ROW("fork_0", time_fork, 1, 0, 0),
+	ROW("fork_1g", time_fork, 1, GIB, 0),
+	ROW("fork_8g", time_fork, 1, 8 * GIB, 0),
+	ROW("fork_exit_wait_8g", time_fork, 1, 8 * GIB, WHOLE),
+	ROW("fork_exit_wait_1g", time_fork, 1, GIB, WHOLE),
+	ROW("first_write_after_fork_1g", write_after_fork, 1, GIB, 0),
+	ROW("neighbour_write_after_fork_1g", write_after_fork, 1, GIB, NEIGHBOUR),
+	ROW("write_alone_after_fork_1g", write_after_fork, 1, GIB, ALONE),
+	ROW("fork_none_1g", time_fork_none, 1, GIB, 0),
+	ROW("first_write_after_fork", write_after_fork, 1, 64 * MIB, 0),
+	ROW("neighbour_write_after_fork", write_after_fork, 1, 64 * MIB, NEIGHBOUR),
+	ROW("write_alone_after_fork", write_after_fork, 1, 64 * MIB, ALONE),
+	ROW("child_writes_all", child_writes_all, COPIED_PAGES, 2 * COPIED, 0),
+	ROW("child_writes_all_none", child_writes_all, COPIED_PAGES, 2 * COPIED, NONE),
+	ROW("child_writes_all_percent", child_writes_all, 10, 2 * COPIED, SHARED_OVER_NONE),
+	ROW("child_reads_all_copies", child_reads_all_copies, 0, COPIED, 0),
+	ROW("fork_exec_exit_wait", fork_exec_exit_wait, 1, MIB, 0),
+};
 
 #endif

@@ -18,6 +18,7 @@ enum lock_rank {		/* outer first */
 	RANK_PIPE,		/* pipes, ttys, event counters */
 	RANK_SPACES,		/* the list of address spaces */
 	RANK_SPACE,		/* regions of an address space */
+	RANK_CLEAN,		/* which page caches can lose pages */
 	RANK_MAPPINGS,		/* which regions map a page cache */
 	RANK_CACHE,		/* page cache: index to frame */
 	RANK_KEPT,		/* empty tables that a space keeps back */

@@ -10,8 +10,20 @@
 #include "kernel/base/string.h"
 #include "kernel/fs/dev.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/sched.h"
 
 static struct block_device *devices;
+static struct waitq cache_waiters = WAITQ(cache_waiters);	/* for pages in flight, whichever */
+
+void pcache_wait(struct spinlock *held)
+{
+	waitq_sleep(&cache_waiters, held, SLEEP_FOREVER, SLEEP_UNINTERRUPTIBLE);
+}
+
+void pcache_wake(void)
+{
+	waitq_wake_all(&cache_waiters);
+}
 
 int block_read(struct block_device *d, const struct block_piece *p, unsigned n)
 {

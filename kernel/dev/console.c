@@ -76,8 +76,7 @@ static ssize_t sink_write(struct file *f __unused, vaddr_t buf, size_t n, u64 *p
 			break;
 		uart_write(SINK_PORT, chunk, part);
 		done += part;
-		cpu_irq_window();
-		if (done < n && signal_is_pending(current))
+		if (done < n && signal_pause())
 			break;
 	}
 	mutex_unlock(&sink_lock);

@@ -108,8 +108,7 @@ static ssize_t tty_write(struct file *f, vaddr_t buf, size_t n, u64 *pos __unuse
 		if (err)
 			break;
 		done += part;
-		cpu_irq_window();
-		if (done < n && signal_is_pending(current))
+		if (done < n && signal_pause())
 			break;
 	}
 	return done ? (ssize_t)done : err;

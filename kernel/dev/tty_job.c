@@ -7,24 +7,22 @@
  */
 #include "arch/user.h"
 #include "kernel/base/errno.h"
+#include "kernel/base/guard.h"
 #include "kernel/dev/tty.h"
 #include "kernel/job.h"
 
 int tty_check_background(struct tty *t, int signo)
 {
 	struct process *p = current_process;
-	bool orphaned;
-
 	if (p->tty != t || !t->pgid || t->pgid == p->pgid)
 		return 0;
 	if (signal_is_ignored(signo))
 		return signo == SIGTTIN ? -EIO : 0;
-	spin_lock(&process_lock);
-	orphaned = job_is_orphaned(p->pgid, NULL);
-	if (!orphaned)
-		signal_send_group(p->pgid, signo);
-	spin_unlock(&process_lock);
-	return orphaned ? -EIO : -ERESTART;
+	GUARD(process_lock);
+	if (job_is_orphaned(p->pgid, NULL))
+		return -EIO;
+	signal_send_group(p->pgid, signo);
+	return -ERESTART;
 }
 
 /* Under process_lock: nobody's controlling terminal is T any more. */
@@ -56,40 +54,32 @@ void tty_session_end(struct process *p)
 long tty_take_control(struct tty *t, bool steal)
 {
 	struct process *p = current_process;
-	long err = 0;
+	GUARD(process_lock);
 
-	spin_lock(&process_lock);
-	if (p->tty == t && t->sid == p->sid && p->sid == p->pid) {
-		err = 0;
-	} else if (p->sid != p->pid || p->tty || (t->sid && !steal)) {
-		err = -EPERM;
-	} else {
-		forget(t);
-		spin_lock(&t->lock);
-		t->sid = p->sid;
-		t->pgid = p->pgid;
-		spin_unlock(&t->lock);
-		p->tty = t;
-	}
-	spin_unlock(&process_lock);
-	return err;
+	if (p->tty == t && t->sid == p->sid && p->sid == p->pid)
+		return 0;
+	if (p->sid != p->pid || p->tty || (t->sid && !steal))
+		return -EPERM;
+	forget(t);
+	p->tty = t;
+	GUARD(t->lock);
+	t->sid = p->sid;
+	t->pgid = p->pgid;
+	return 0;
 }
 
 long tty_give_up_control(struct tty *t)
 {
 	struct process *p = current_process;
-	long err = -ENOTTY;
+	GUARD(process_lock);
 
-	spin_lock(&process_lock);
-	if (p->tty == t) {
-		err = 0;
-		if (p->sid == p->pid)
-			tty_session_end(p);
-		else
-			p->tty = NULL;
-	}
-	spin_unlock(&process_lock);
-	return err;
+	if (p->tty != t)
+		return -ENOTTY;
+	if (p->sid == p->pid)
+		tty_session_end(p);
+	else
+		p->tty = NULL;
+	return 0;
 }
 
 long tty_set_foreground(struct tty *t, u64 from)
@@ -104,16 +94,12 @@ long tty_set_foreground(struct tty *t, u64 from)
 		return -EFAULT;
 	if (pgid < 0)
 		return -EINVAL;
-	spin_lock(&process_lock);
+	GUARD(process_lock);
 	if (p->tty != t || t->sid != p->sid)
-		err = -ENOTTY;
-	else if (!job_group_exists(pgid, p->sid))
-		err = job_group_exists(pgid, 0) ? -EPERM : -ESRCH;
-	if (!err) {
-		spin_lock(&t->lock);
-		t->pgid = pgid;
-		spin_unlock(&t->lock);
-	}
-	spin_unlock(&process_lock);
-	return err;
+		return -ENOTTY;
+	if (!job_group_exists(pgid, p->sid))
+		return job_group_exists(pgid, 0) ? -EPERM : -ESRCH;
+	GUARD(t->lock);
+	t->pgid = pgid;
+	return 0;
 }

@@ -9,17 +9,14 @@
 /* The vnode behind descriptor FD, held. A directory, unless ANY. */
 static int start_vnode(int fd, bool any, struct vnode **out)
 {
-	struct file *f = fd_get(fd);
-	int e = 0;
+	HELD(file) f = fd_get(fd);
 
 	if (!f)
 		return -EBADF;
-	if (f->vnode && (any || S_ISDIR(f->vnode->mode)))
-		*out = vnode_get(f->vnode);
-	else
-		e = -ENOTDIR;
-	file_put(f);
-	return e;
+	if (!f->vnode || !(any || S_ISDIR(f->vnode->mode)))
+		return -ENOTDIR;
+	*out = vnode_get(f->vnode);
+	return 0;
 }
 
 int at_begin(struct at *a, int dirfd, vaddr_t path)

@@ -41,16 +41,16 @@ struct fs_context *fs_context_create(void)
 	return context_alloc(vnode_get(vfs_root), 022);
 }
 
+struct vnode *fs_context_cwd(struct fs_context *c)
+{
+	GUARD(c->lock);
+
+	return vnode_get(c->cwd);
+}
+
 struct fs_context *fs_context_copy(struct fs_context *from)
 {
-	struct vnode *cwd;
-	u32 umask;
-
-	spin_lock(&from->lock);
-	cwd = vnode_get(from->cwd);
-	umask = from->umask;
-	spin_unlock(&from->lock);
-	return context_alloc(cwd, umask);
+	return context_alloc(fs_context_cwd(from), READ_ONCE(from->umask));
 }
 
 void fs_context_get(struct fs_context *c)
@@ -70,16 +70,6 @@ void fs_context_put(struct fs_context *c)
 static struct fs_context *own_context(void)
 {
 	return current && current_process ? current_process->fs : NULL;
-}
-
-struct vnode *fs_context_cwd(struct fs_context *c)
-{
-	struct vnode *v;
-
-	spin_lock(&c->lock);
-	v = vnode_get(c->cwd);
-	spin_unlock(&c->lock);
-	return v;
 }
 
 struct vnode *fs_cwd(void)
@@ -111,12 +101,10 @@ u32 fs_umask(void)
 long sys_umask(u64 mask, REST1)
 {
 	struct fs_context *c = own_context();
-	u32 old;
+	GUARD(c->lock);
+	u32 old = c->umask;
 
-	spin_lock(&c->lock);
-	old = c->umask;
 	c->umask = mask & 0777;
-	spin_unlock(&c->lock);
 	return old;
 }
 
@@ -132,38 +120,31 @@ long sys_chdir(u64 path, REST1)
 
 long sys_fchdir(u64 fd, REST1)
 {
-	struct file *f = fd_get(fd);
-	int e = 0;
+	HELD(file) f = fd_get(fd);
 
 	if (!f)
 		return -EBADF;
-	if (f->vnode && S_ISDIR(f->vnode->mode))
-		fs_set_cwd(vnode_get(f->vnode));
-	else
-		e = -ENOTDIR;
-	file_put(f);
-	return e;
+	if (!f->vnode || !S_ISDIR(f->vnode->mode))
+		return -ENOTDIR;
+	fs_set_cwd(vnode_get(f->vnode));
+	return 0;
 }
 
 long sys_getcwd(u64 buf, u64 size, REST2)
 {
-	struct vnode *v = fs_cwd();
+	HELD(vnode) v = fs_cwd();
 	char *page = path_page();
-	long n = -ENOMEM;
+	long n = page ? vfs_path(v, page, PATH_MAX) : -ENOMEM;
 
-	if (page) {
-		n = vfs_path(v, page, PATH_MAX);
-		if (n > 0) {
-			n = -ENOENT;
-		} else if (!n) {
-			n = strlen(page) + 1;
-			if ((u64)n > size)
-				n = -ERANGE;
-			else if (user_copy_out(buf, page, n))
-				n = -EFAULT;
-		}
-		path_page_free(page);
+	if (n > 0) {
+		n = -ENOENT;	/* it has lost its name */
+	} else if (!n) {
+		n = strlen(page) + 1;
+		if ((u64)n > size)
+			n = -ERANGE;
+		else if (user_copy_out(buf, page, n))
+			n = -EFAULT;
 	}
-	vnode_put(v);
+	path_page_free(page);
 	return n;
 }

@@ -6,9 +6,9 @@
  * Lock: vfs_lock for the list of devices (added to at boot, never removed from).
  */
 #include "kernel/fs/dev.h"
-#include "arch/cpu.h"
 #include "kernel/base/print.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/process.h"
 #include "kernel/random.h"
 #include "mm/kmem.h"
 
@@ -90,7 +90,8 @@ static ssize_t zero_read(struct file *f __unused, struct iov_cursor *c, u64 *pos
 		done += moved;
 		if (moved < n)
 			return done ? done : -EFAULT;
-		cpu_irq_window();
+		if (signal_pause())
+			break;
 	}
 	return done;
 }
@@ -104,7 +105,7 @@ static int zero_mmap(struct file *f __unused, struct pcache **cache)
 
 static ssize_t random_read(struct file *f __unused, struct iov_cursor *c, u64 *pos __unused)
 {
-	u8 bytes[256];
+	u8 bytes[512];
 	ssize_t done = 0;
 
 	while (c->left) {
@@ -115,7 +116,8 @@ static ssize_t random_read(struct file *f __unused, struct iov_cursor *c, u64 *p
 		done += moved;
 		if (moved < n)
 			return done ? done : -EFAULT;
-		cpu_irq_window();
+		if (signal_pause())
+			break;
 	}
 	return done;
 }

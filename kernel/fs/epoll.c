@@ -2,10 +2,11 @@
 /*
  * Owns: epoll: a set of descriptors that is kept in the kernel between waits.
  *
- * A member is a (descriptor, file) pair without a hold on the file; it is gone as soon as the descriptor
- * means another file, which is noticed at the next look. Waiting asks every member, as poll does; what was
- * reported moves to the end of the set. EPOLLET is obeyed as level-triggered: never a wake-up less,
- * perhaps some more. An epoll within an epoll is refused. Lock: epoll->lock, a mutex.
+ * A member is a descriptor and the number of the file that it meant, without a hold on that: it is gone as soon
+ * as the descriptor means another file, which is noticed at the next look. Waiting asks every member, as poll
+ * does; what was reported moves to the end of the set. With EPOLLET a member is reported once for all that its
+ * wait queues were woken for since it was asked last. An epoll within an epoll is refused. Lock: epoll->lock,
+ * a mutex.
  */
 #include "kernel/base/string.h"
 #include "kernel/fs/fd.h"
@@ -17,6 +18,7 @@
 
 enum { CTL_ADD = 1, CTL_DEL, CTL_MOD };
 #define EPOLLONESHOT (1U << 30)
+#define EPOLLET (1U << 31)
 #define EVENT_BITS 0x3fffU		/* what poll knows, of the events; the rest are flags */
 #define MAX_BATCH 256			/* events per call */
 
@@ -24,8 +26,10 @@ struct epoll_event { u32 events; u64 data; } __attribute__((packed));
 
 struct member {
 	TAILQ_ENTRY(member) link;
-	struct file *file;		/* compared only */
+	u64 watch;			/* of its file */
 	int fd;
+	bool reported;
+	u32 wakes;			/* when it was */
 	struct epoll_event wanted;
 };
 
@@ -48,6 +52,41 @@ struct wait_call {
 	long max;
 };
 
+/* The number of F, which no other file has or will have. */
+static u64 watch_number(struct file *f)
+{
+	static u64 last;
+	u64 none = 0;
+
+	if (!READ_ONCE(f->watch))
+		__atomic_compare_exchange_n(&f->watch, &none, __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED), false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return f->watch;
+}
+
+/* What M, whose file is F, has to report; queues on PT unless it is NULL. TAKE: it is reported by that. */
+static unsigned ask(struct member *m, struct file *f, struct poll_table *pt, bool take)
+{
+	struct poll_table count = { .only_count = true };
+	bool edges = m->wanted.events & EPOLLET;
+	unsigned now;
+
+	if (!(m->wanted.events & EVENT_BITS))
+		return 0;
+	if (edges && !pt)
+		pt = &count;
+	if (pt)
+		pt->wakes = 0;
+	now = poll_file_bits(f, pt) & m->wanted.events & EVENT_BITS;
+	if (edges && m->reported && m->wakes == pt->wakes)
+		return 0;
+	if (take && edges) {
+		m->reported = now;
+		m->wakes = pt->wakes;
+	}
+	return now;
+}
+
 /* Under ep->lock. */
 static long scan_members(struct wait_call *c, struct poll_table *pt)
 {
@@ -61,13 +100,13 @@ static long scan_members(struct wait_call *c, struct poll_table *pt)
 
 		next = TAILQ_NEXT(m, link);
 		end = m == last;
-		if (f == m->file && m->wanted.events & EVENT_BITS)
-			now = poll_file_bits(f, n ? NULL : pt) & (m->wanted.events | POLL_ERR | POLL_HUP);
-		if (f != m->file) {
+		if (!f || f->watch != m->watch)
 			drop(c->ep, m);
-		} else if (now & EVENT_BITS) {
+		else
+			now = ask(m, f, n ? NULL : pt, c->events);
+		if (now) {
 			if (c->events) {
-				c->events[n] = (struct epoll_event){ now & EVENT_BITS, m->wanted.data };
+				c->events[n] = (struct epoll_event){ now, m->wanted.data };
 				if (m->wanted.events & EPOLLONESHOT)
 					m->wanted.events &= ~EVENT_BITS;
 				TAILQ_REMOVE(&c->ep->members, m, link);
@@ -162,7 +201,7 @@ static long control(struct epoll *ep, u64 op, int fd, struct file *f, const stru
 	TAILQ_FOREACH(m, &ep->members, link)
 		if (m->fd == fd)
 			break;
-	if (m && m->file != f) {
+	if (m && m->watch != f->watch) {
 		drop(ep, m);
 		m = NULL;
 	}
@@ -173,7 +212,7 @@ static long control(struct epoll *ep, u64 op, int fd, struct file *f, const stru
 		m = kmem_alloc(sizeof(*m));
 		if (!m)
 			return -ENOMEM;
-		*m = (struct member){ .file = f, .fd = fd };
+		*m = (struct member){ .watch = watch_number(f), .fd = fd };
 		TAILQ_INSERT_TAIL(&ep->members, m, link);
 		break;
 	case CTL_DEL:
@@ -187,6 +226,7 @@ static long control(struct epoll *ep, u64 op, int fd, struct file *f, const stru
 	default:
 		return -EINVAL;
 	}
+	m->reported = false;
 	m->wanted = *ev;
 	m->wanted.events |= POLL_ERR | POLL_HUP;
 	return 0;

@@ -105,16 +105,14 @@ void files_get(struct files *fs)
 /* Takes FD out of FS; its file with the table's hold, or NULL. */
 static struct file *files_take(struct files *fs, unsigned fd)
 {
-	struct file *f = NULL;
+	GUARD(fs->lock);
+	struct file *f = fd < fs->size ? fs->file[fd] : NULL;
 
-	spin_lock(&fs->lock);
-	if (fd < fs->size && fs->file[fd]) {
-		f = fs->file[fd];
+	if (f) {
 		fs->file[fd] = NULL;
 		clear_bit(fs->used, fd);
 		clear_bit(fs->cloexec, fd);
 	}
-	spin_unlock(&fs->lock);
 	return f;
 }
 
@@ -171,38 +169,23 @@ int files_exec(struct files **fs)
 	return 0;
 }
 
-unsigned files_count(struct files *fs)
-{
-	unsigned n = 0;
-
-	spin_lock(&fs->lock);
-	for (u32 word = 0; word < fs->size / 64; word++)
-		for (u64 bits = fs->used[word]; bits; bits &= bits - 1)
-			n++;
-	spin_unlock(&fs->lock);
-	return n;
-}
-
 struct file *files_file(struct files *fs, int fd)
 {
-	struct file *f = NULL;
+	GUARD(fs->lock);
+	struct file *f = likely((unsigned)fd < fs->size) ? fs->file[fd] : NULL;
 
-	spin_lock(&fs->lock);
-	if (likely((unsigned)fd < fs->size) && (f = fs->file[fd]))
+	if (f)
 		file_get(f);
-	spin_unlock(&fs->lock);
 	return f;
 }
 
 int files_next(struct files *fs, int fd)
 {
-	spin_lock(&fs->lock);
+	GUARD(fs->lock);
+
 	while ((unsigned)fd < fs->size && !fs->file[fd])
 		fd++;
-	if ((unsigned)fd >= fs->size)
-		fd = -1;
-	spin_unlock(&fs->lock);
-	return fd;
+	return (unsigned)fd < fs->size ? fd : -1;
 }
 
 struct file *fd_get(int fd)
@@ -255,28 +238,24 @@ static int find_free(struct files *fs, unsigned min)
 int fd_install(struct file *f, bool cloexec, int min)
 {
 	struct files *fs = current_process->files;
-	int fd;
+	GUARD(fs->lock);
+	int fd = find_free(fs, min);
 
-	spin_lock(&fs->lock);
-	fd = find_free(fs, min);
 	if (fd >= 0) {
 		fs->file[fd] = f;
 		set_bit(fs->used, fd);
 		if (cloexec)
 			set_bit(fs->cloexec, fd);
 	}
-	spin_unlock(&fs->lock);
 	return fd;
 }
 
 int fd_room(void)
 {
 	struct files *fs = current_process->files;
-	int fd;
+	GUARD(fs->lock);
+	int fd = find_free(fs, 0);
 
-	spin_lock(&fs->lock);
-	fd = find_free(fs, 0);
-	spin_unlock(&fs->lock);
 	return MIN(fd, 0);
 }
 
@@ -289,7 +268,7 @@ int fd_install_or_put(struct file *f, u32 flags)
 	return fd;
 }
 
-int fd_replace(struct file *f, int fd, bool cloexec)
+int fd_replace(struct file *f, bool cloexec, int fd)
 {
 	struct files *fs = current_process->files;
 	struct file *old;
@@ -316,23 +295,21 @@ int fd_close(int fd)
 	struct files *fs = current_process->files;
 	struct file *f = files_take(fs, fd);
 
-	if (!f)
-		return -EBADF;
-	closed(fs, f);
-	return 0;
+	if (f)
+		closed(fs, f);
+	return f ? 0 : -EBADF;
 }
 
 int fd_cloexec(int fd, int set)
 {
 	struct files *fs = current_process->files;
-	int was = -EBADF;
+	GUARD(fs->lock);
+	int was;
 
-	spin_lock(&fs->lock);
-	if ((unsigned)fd < fs->size && fs->file[fd]) {
-		was = test_bit(fs->cloexec, fd);
-		if (set >= 0)
-			(set ? set_bit : clear_bit)(fs->cloexec, fd);
-	}
-	spin_unlock(&fs->lock);
+	if ((unsigned)fd >= fs->size || !fs->file[fd])
+		return -EBADF;
+	was = test_bit(fs->cloexec, fd);
+	if (set >= 0)
+		(set ? set_bit : clear_bit)(fs->cloexec, fd);
 	return was;
 }

@@ -20,7 +20,7 @@ int fd_room(void);
 /* fd_install at the lowest descriptor, close-on-exec by O_CLOEXEC of FLAGS; on failure the hold is dropped. */
 int fd_install_or_put(struct file *f, u32 flags);
 /* Makes FD be F (taking over the hold), closing what it was. FD, -EBADF, -ENOMEM: then the hold stays. */
-int fd_replace(struct file *f, int fd, bool cloexec);
+int fd_replace(struct file *f, bool cloexec, int fd);
 int fd_close(int fd);
 /* Close-on-exec of FD: 0 or 1 as it was, or -EBADF; changed to SET unless SET is negative. */
 int fd_cloexec(int fd, int set);

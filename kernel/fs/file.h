@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "kernel/abi.h"
+#include "kernel/base/guard.h"
 #include "kernel/sched.h"
 #include "mm/pcache.h"
 
@@ -47,12 +48,14 @@ struct file {
 	u64 pos;
 	struct mutex pos_lock;
 	struct vnode *vnode;	/* held; NULL for pipes and the like */
+	u64 watch;		/* by which epolls know it; 0: none does */
 	void *data;		/* the ops' own */
 };
 
 struct file *file_alloc(const struct file_ops *ops, u32 flags);	/* held once; NULL */
 static inline void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED); }
 void file_put(struct file *f);
+DEFINE_HELD(file)
 
 /* The file behind descriptor FD of the running process with a hold, or NULL (EBADF). */
 struct file *fd_get(int fd);
@@ -65,7 +68,6 @@ struct files *files_copy(struct files *from);	/* fork; NULL: no memory */
 void files_get(struct files *fs);
 void files_put(struct files *fs);
 int files_exec(struct files **fs);		/* unshares, closes close-on-exec descriptors */
-unsigned files_count(struct files *fs);
 
 struct fs_context;
 struct fs_context *fs_context_create(void);	/* cwd / */

@@ -198,29 +198,15 @@ long filelock_fcntl_set(struct file *f, vaddr_t arg, bool ofd, bool wait)
 
 long sys_flock(u64 fd, u64 how, REST2)
 {
-	struct file *f = fd_get_io(fd);
-	struct filelock r = { .flock = true, .end = NO_END, .pid = -1 };
-	int e = 0;
+	HELD(file) f = fd_get_io(fd);
+	struct filelock r = { .flock = true, .end = NO_END, .pid = -1, .owner = f };
+	u32 what = how & ~LOCK_NB;
 
 	if (!f)
 		return -EBADF;
+	if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
+		return -EINVAL;
 	r.vnode = f->vnode;
-	r.owner = f;
-	switch ((u32)how & ~LOCK_NB) {
-	case LOCK_SH:
-		r.type = F_RDLCK;
-		break;
-	case LOCK_EX:
-		r.type = F_WRLCK;
-		break;
-	case LOCK_UN:
-		r.type = F_UNLCK;
-		break;
-	default:
-		e = -EINVAL;
-	}
-	if (!e && f->vnode)
-		e = filelock_set(&r, !(how & LOCK_NB));
-	file_put(f);
-	return e;
+	r.type = what == LOCK_SH ? F_RDLCK : what == LOCK_EX ? F_WRLCK : F_UNLCK;
+	return f->vnode ? filelock_set(&r, !(how & LOCK_NB)) : 0;
 }

@@ -43,6 +43,9 @@ void poll_wait(struct poll_table *pt, struct waitq *q)
 
 	if (!pt)
 		return;
+	pt->wakes += READ_ONCE(q->wakes);
+	if (pt->only_count)
+		return;
 	e = new_entry(pt);
 	if (!e) {
 		pt->failed = true;
@@ -101,16 +104,12 @@ unsigned poll_file_bits(struct file *f, struct poll_table *pt)
 
 long poll_loop(long (*scan)(void *arg, struct poll_table *pt), void *arg, u64 deadline)
 {
-	struct poll_table pt;
+	struct poll_table pt = { .used = 0 };
 	int slept = 0;
 	long result;
 
 	if (clock_ns() >= deadline)
 		return scan(arg, NULL);
-	pt.used = 0;
-	pt.failed = false;
-	pt.file = NULL;
-	pt.chunks = NULL;
 	for (;;) {
 		u64 until = deadline;
 

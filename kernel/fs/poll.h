@@ -17,6 +17,8 @@ struct poll_table {
 	struct file *file;		/* whose hook is being asked */
 	unsigned used;			/* of inlined, then of the first chunk */
 	bool failed;			/* no memory for a waiter: the wait must not sleep for long */
+	bool only_count;		/* nobody will sleep: add up `wakes` alone */
+	u32 wakes;			/* of the queues that hooks have named; whoever cares sets it to 0 first */
 	struct poll_entry inlined[POLL_INLINE];
 	struct poll_chunk *chunks;
 };

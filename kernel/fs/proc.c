@@ -5,7 +5,7 @@
  * Nothing is cached: each lookup makes a new proc_node, which holds the one above and dies with its last
  * hold. Its inode number is computed from what it stands for, so it is the same each time. A node of a
  * process holds nothing of it: who wants the process looks it up by number and birth
- * (proc_lock_process), and finds none once it is gone. No lock of its own: nodes do not change.
+ * (proc_process), and finds none once it is gone. No lock of its own: nodes do not change.
  */
 #include "kernel/fs/proc.h"
 #include "mm/kmem.h"
@@ -58,14 +58,11 @@ static int node_make(struct mount *m, struct proc_node *dir, const struct proc_e
 	if (e->key == PROC_TID)
 		n->tid = (pid_t)key;
 	if (e->key == PROC_PID) {
-		struct process *p;
+		GUARD(process_lock);
+		struct process *p = process_find((pid_t)key);
 
 		n->pid = (pid_t)key;
-		spin_lock(&process_lock);
-		p = process_find(n->pid);
-		if (p)
-			n->birth = p->start_ns;
-		spin_unlock(&process_lock);
+		n->birth = p ? p->start_ns : 0;
 	}
 	*out = &n->vnode;
 	return 0;

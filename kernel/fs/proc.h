@@ -5,6 +5,7 @@
  * and the texts. A text is generated at a read from position 0 and served from then on.
  */
 #pragma once
+#include "kernel/base/guard.h"
 #include "kernel/base/text.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/process.h"
@@ -70,10 +71,10 @@ int proc_pid_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
 int proc_tunable_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
 #define PROC_TUNABLES .member = proc_tunable_member, .of = &proc_tunable
 
-/* The process of N with process_lock held, or NULL without. */
-struct process *proc_lock_process(struct proc_node *n);
+/* The process of N, or NULL if it is gone. Under process_lock. */
+struct process *proc_process(struct proc_node *n);
 /* The same, and its thread of N's tid (the first one when that is 0; NULL: a zombie's). */
-struct process *proc_lock_thread(struct proc_node *n, struct thread **t);
+struct process *proc_thread(struct proc_node *n, struct thread **t);
 /* The space of N's process, held; NULL for one that has none. 0 or -ESRCH. */
 int proc_space(struct proc_node *n, struct space **s);
 
@@ -81,6 +82,7 @@ int proc_show_status(struct proc_file *pf, struct text *t);
 int proc_show_stat(struct proc_file *pf, struct text *t);
 int proc_show_statm(struct proc_file *pf, struct text *t);
 int proc_show_limits(struct proc_file *pf, struct text *t);
+int proc_show_mounts(struct proc_file *pf, struct text *t);
 
 /* ns in Linux's unit of time for programs, 10 ms. */
 static inline u64 proc_ticks(u64 ns)

@@ -224,14 +224,7 @@ static ssize_t mem_move(struct file *f, struct iov_cursor *c, u64 *pos, bool wri
 	return done ? done : e;
 }
 
-static ssize_t mem_read(struct file *f, struct iov_cursor *c, u64 *pos)
-{
-	return mem_move(f, c, pos, false);
-}
-
-static ssize_t mem_write(struct file *f, struct iov_cursor *c, u64 *pos)
-{
-	return mem_move(f, c, pos, true);
-}
+static ssize_t mem_read(struct file *f, struct iov_cursor *c, u64 *pos) { return mem_move(f, c, pos, false); }
+static ssize_t mem_write(struct file *f, struct iov_cursor *c, u64 *pos) { return mem_move(f, c, pos, true); }
 
 const struct file_ops proc_mem_ops = { .read_iov = mem_read, .write_iov = mem_write, .seekable = true };

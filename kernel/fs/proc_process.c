@@ -10,69 +10,58 @@
 #include "kernel/fs/fd.h"
 #include "kernel/fs/proc.h"
 #include "mm/fault.h"
-#include "mm/ptreclaim.h"
 #include "mm/report.h"
 
-struct process *proc_lock_process(struct proc_node *n)
+struct process *proc_process(struct proc_node *n)
 {
-	struct process *p;
+	struct process *p = process_find(n->pid);
 
-	spin_lock(&process_lock);
-	p = process_find(n->pid);
-	if (p && p->start_ns == n->birth)
-		return p;
-	spin_unlock(&process_lock);
-	return NULL;
+	return p && p->start_ns == n->birth ? p : NULL;
 }
 
-struct process *proc_lock_thread(struct proc_node *n, struct thread **t)
+struct process *proc_thread(struct proc_node *n, struct thread **t)
 {
-	struct process *p = proc_lock_process(n);
+	struct process *p = proc_process(n);
 
 	if (!p)
 		return NULL;
-	if (!n->tid) {
-		*t = TAILQ_FIRST(&p->threads);
-		return p;
-	}
 	TAILQ_FOREACH(*t, &p->threads, sibling)
-		if ((*t)->tid == n->tid)
+		if (!n->tid || (*t)->tid == n->tid)
 			return p;
-	spin_unlock(&process_lock);
-	return NULL;
+	return n->tid ? NULL : p;
 }
 
 int proc_space(struct proc_node *n, struct space **s)
 {
-	struct process *p = proc_lock_process(n);
+	GUARD(process_lock);
+	struct process *p = proc_process(n);
 
 	if (!p)
 		return -ESRCH;
 	*s = p->space;
 	if (*s)
 		space_get(*s);
-	spin_unlock(&process_lock);
 	return 0;
 }
 
 int proc_pid_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
+	GUARD(process_lock);
 	struct process *p, *found = NULL;
 
-	spin_lock(&process_lock);
 	LIST_FOREACH(p, &all_processes, all)
 		if (p->pid > 0 && (u64)p->pid >= *key && (!found || p->pid < found->pid))
 			found = p;
 	if (found)
 		*key = (u64)found->pid;
-	spin_unlock(&process_lock);
 	snprintf(name, PROC_NAME, "%lu", *key);
 	return found ? 0 : -ENOENT;
 }
 
 static int task_member(struct proc_node *dir, u64 *key, char name[PROC_NAME])
 {
-	struct process *p = proc_lock_process(dir);
+	GUARD(process_lock);
+	struct process *p = proc_process(dir);
 	struct thread *t, *found = NULL;
 
 	if (!p)
@@ -82,7 +71,6 @@ static int task_member(struct proc_node *dir, u64 *key, char name[PROC_NAME])
 			found = t;
 	if (found)
 		*key = (u64)found->tid;
-	spin_unlock(&process_lock);
 	snprintf(name, PROC_NAME, "%lu", *key);
 	return found ? 0 : -ENOENT;
 }
@@ -127,20 +115,21 @@ static int show_environ(struct proc_file *pf, struct text *t) { return show_spac
 
 static int show_comm(struct proc_file *pf, struct text *t)
 {
+	GUARD(process_lock);
 	struct thread *thread;
-	struct process *p = proc_lock_thread(pf->node, &thread);
+	struct process *p = proc_thread(pf->node, &thread);
 
 	if (!p)
 		return -ESRCH;
 	text_printf(t, "%s\n", thread ? thread->comm : p->comm);
-	spin_unlock(&process_lock);
 	return 0;
 }
 
 static int store_comm(struct proc_file *pf, const char *text)
 {
+	GUARD(process_lock);
 	struct thread *thread;
-	struct process *p = proc_lock_thread(pf->node, &thread);
+	struct process *p = proc_thread(pf->node, &thread);
 
 	if (!p)
 		return -ESRCH;
@@ -148,13 +137,6 @@ static int store_comm(struct proc_file *pf, const char *text)
 		strlcpy(thread->comm, text, sizeof(thread->comm));
 	if (!pf->node->tid || pf->node->tid == p->pid)
 		strlcpy(p->comm, text, sizeof(p->comm));
-	spin_unlock(&process_lock);
-	return 0;
-}
-
-static int show_mounts(struct proc_file *pf __unused, struct text *t)
-{
-	vfs_mounts_text(t);
 	return 0;
 }
 
@@ -175,16 +157,13 @@ static int store_oom(struct proc_file *pf __unused, const char *text)
 /* The domain stays with the open file, so that it can be read when the process has gone. */
 static int open_counters(struct proc_file *pf)
 {
+	GUARD(process_lock);
 	struct thread *thread;
-	struct process *p = proc_lock_thread(pf->node, &thread);
 
-	if (!p)
+	if (!proc_thread(pf->node, &thread))
 		return -ESRCH;
-	if (thread && thread->domain) {
-		pf->domain = thread->domain;
-		domain_get(pf->domain);
-	}
-	spin_unlock(&process_lock);
+	pf->domain = thread ? thread->domain : NULL;
+	domain_get(pf->domain);
 	return 0;
 }
 
@@ -226,14 +205,14 @@ static int store_counters(struct proc_file *pf, const char *text)
 
 static int link_exe(struct proc_node *n, char *buf, size_t size)
 {
-	struct process *p = proc_lock_process(n);
+	GUARD(process_lock);
+	struct process *p = proc_process(n);
 	size_t len;
 
 	if (!p)
 		return -ESRCH;
 	len = MIN(strlen(p->exe), size);
 	memcpy(buf, p->exe, len);
-	spin_unlock(&process_lock);
 	return len ? (int)len : -ENOENT;
 }
 
@@ -245,19 +224,14 @@ static int target_root(struct proc_node *n __unused, struct vnode **out)
 
 static int target_cwd(struct proc_node *n, struct vnode **out)
 {
-	struct process *p = proc_lock_process(n);
-	struct fs_context *c;
+	GUARD(process_lock);
+	struct process *p = proc_process(n);
 
 	if (!p)
 		return -ESRCH;
-	c = p->nr_threads ? p->fs : NULL;	/* the last thread drops it without the lock */
-	if (c)
-		fs_context_get(c);
-	spin_unlock(&process_lock);
-	if (!c)
+	if (!p->nr_threads)	/* the last thread drops it without the lock */
 		return -ENOENT;
-	*out = fs_context_cwd(c);
-	fs_context_put(c);
+	*out = fs_context_cwd(p->fs);
 	return 0;
 }
 
@@ -283,16 +257,13 @@ static int link_target(struct proc_node *n, char *buf, size_t size)
 /* The descriptors of N's process, held; NULL: it is gone, or has none any more. */
 static struct files *node_files(struct proc_node *n)
 {
-	struct process *p = proc_lock_process(n);
-	struct files *fs;
+	GUARD(process_lock);
+	struct process *p = proc_process(n);
 
-	if (!p)
+	if (!p || !p->nr_threads)	/* the last thread drops them without the lock */
 		return NULL;
-	fs = p->nr_threads ? p->files : NULL;	/* the last thread drops it without the lock */
-	if (fs)
-		files_get(fs);
-	spin_unlock(&process_lock);
-	return fs;
+	files_get(p->files);
+	return p->files;
 }
 
 static int fd_member(struct proc_node *dir, u64 *key, char name[PROC_NAME])
@@ -354,24 +325,8 @@ static int link_fd(struct proc_node *n, char *buf, size_t size)
 
 static const struct proc_entry fd_entry = PROC_LINK(NULL, link_fd, .target = target_fd);
 
-/* MADV_CLEANUP_PGTABLE on all that the process has. */
-static int store_cleanup(struct proc_file *pf, const char *text __unused)
-{
-	struct space *s;
-	int e = proc_space(pf->node, &s);
-
-	if (e || !s)
-		return e;
-	spin_lock(&s->lock);
-	reclaim_space(s, NULL);
-	spin_unlock(&s->lock);
-	space_put(s);
-	return 0;
-}
-
 #define PROC_BY_POSITION(n, m, ops) { .name = n, .mode = S_IFREG | (m), .fops = ops }
 #define COMMON                                                                                                     \
-	{ .name = "cleanup_pgtables", .mode = S_IFREG | 0200, .store = store_cleanup },                            \
 	PROC_TEXT("cmdline", show_cmdline),                                                                        \
 	PROC_SET("comm", show_comm, store_comm),                                                                   \
 	{ .name = "counters", .mode = S_IFREG | 0644, .show = show_counters, .store = store_counters,              \
@@ -383,7 +338,7 @@ static int store_cleanup(struct proc_file *pf, const char *text __unused)
 	PROC_TEXT("limits", proc_show_limits),                                                                     \
 	PROC_TEXT("maps", show_maps),                                                                              \
 	PROC_BY_POSITION("mem", 0600, &proc_mem_ops),                                                              \
-	PROC_TEXT("mounts", show_mounts),                                                                          \
+	PROC_TEXT("mounts", proc_show_mounts),                                                                          \
 	PROC_TEXT("oom_score", show_oom),                                                                          \
 	PROC_SET("oom_score_adj", show_oom, store_oom),                                                            \
 	PROC_BY_POSITION("pagemap", 0444, &proc_pagemap_ops),                                                      \

@@ -50,60 +50,42 @@ void proc_times(const struct process *p, u64 *user, u64 *kernel)
 	*user = process_cpu_ns(p) - *kernel;
 }
 
-/* The usage of N's space, and a few of its fields; all 0 for one that has none. 0 or -ESRCH. */
-struct space_facts {
-	bool any;
-	struct space_usage u;
-	vaddr_t code_start, code_end, stack_start, data_start, data_end, brk_start;
-	vaddr_t arg_start, arg_end, env_start, env_end;
-};
+DEFINE_HELD(space)
+static const struct space no_space;	/* all 0: stands for that of a zombie */
 
-static int space_facts(struct proc_node *n, struct space_facts *f)
+/* The space of N's process in *S, held, or NULL, and its usage. 0 or -ESRCH. */
+static int space_and_usage(struct proc_node *n, struct space **s, struct space_usage *u)
 {
-	struct space *s;
-	int e = proc_space(n, &s);
+	int e = proc_space(n, s);
 
-	*f = (struct space_facts){ 0 };
-	if (e || !s)
-		return e;
-	space_usage(s, &f->u);
-	f->any = true;
-	f->code_start = s->code_start;
-	f->code_end = s->code_end;
-	f->stack_start = s->stack_start;
-	f->data_start = s->data_start;
-	f->data_end = s->data_end;
-	f->brk_start = s->brk_start;
-	f->arg_start = s->arg_start;
-	f->arg_end = s->arg_end;
-	f->env_start = s->env_start;
-	f->env_end = s->env_end;
-	space_put(s);
-	return 0;
+	*u = (struct space_usage){ 0 };
+	if (!e && *s)
+		space_usage(*s, u);
+	return e;
 }
 
-static u64 facts_rss(const struct space_facts *f)
+static u64 rss(const struct space_usage *u)
 {
-	return f->u.anon + f->u.file + f->u.shmem;
+	return u->anon + u->file + u->shmem;
 }
 
 /* Pages of the program's own code; the rest of what is executable is "library". */
-static u64 facts_exec(const struct space_facts *f)
+static u64 own_code(const struct space *s, const struct space_usage *u)
 {
-	u64 own = (ALIGN_UP(f->code_end, PAGE_SIZE) - ALIGN_DOWN(f->code_start, PAGE_SIZE)) >> PAGE_SHIFT;
+	u64 own = (ALIGN_UP(s->code_end, PAGE_SIZE) - ALIGN_DOWN(s->code_start, PAGE_SIZE)) >> PAGE_SHIFT;
 
-	return MIN(own, f->u.exec);
+	return MIN(own, u->exec);
 }
 
-static void memory_lines(struct text *t, const struct process *p, const struct space_facts *f)
+static void memory_lines(struct text *t, const struct process *p, const struct space *s, const struct space_usage *u)
 {
-	u64 rss = facts_rss(f), exec = facts_exec(f);
+	u64 own = own_code(s, u);
 	const struct { const char *name; u64 pages; } line[] = {
-		{ "VmSize", f->u.size }, { "VmLck", f->u.locked }, { "VmPin", 0 },
-		{ "VmHWM", MAX(p->max_rss_pages, rss) }, { "VmRSS", rss },
-		{ "RssAnon", f->u.anon }, { "RssFile", f->u.file }, { "RssShmem", f->u.shmem },
-		{ "VmData", f->u.data }, { "VmStk", f->u.stack }, { "VmExe", exec }, { "VmLib", f->u.exec - exec },
-		{ "VmPTE", f->u.tables }, { "VmSwap", 0 },
+		{ "VmSize", u->size }, { "VmLck", u->locked }, { "VmPin", 0 },
+		{ "VmHWM", MAX(p->max_rss_pages, rss(u)) }, { "VmRSS", rss(u) },
+		{ "RssAnon", u->anon }, { "RssFile", u->file }, { "RssShmem", u->shmem },
+		{ "VmData", u->data }, { "VmStk", u->stack }, { "VmExe", own }, { "VmLib", u->exec - own },
+		{ "VmPTE", u->tables }, { "VmSwap", 0 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(line); i++)
@@ -132,15 +114,10 @@ static void cpu_lines(struct text *t, const struct thread *thread)
 		text_printf(t, "Cpus_allowed:\t%08x,%08x\nCpus_allowed_list:\t", (u32)(set >> 32), (u32)set);
 	else
 		text_printf(t, "Cpus_allowed:\t%x\nCpus_allowed_list:\t", (u32)set);
-	for (unsigned first = 0, last; first < 64; first = last + 1) {
-		for (; first < 64 && !(set >> first & 1); first++)
-			;
-		if (first == 64)
-			break;
-		for (last = first; last < 63 && set >> (last + 1) & 1; last++)
-			;
-		text_printf(t, first == last ? "%s%u" : "%s%u-%u", comma, first, last);
-		comma = ",";
+	for (unsigned first, n; set; set &= first + n < 64 ? ~0UL << (first + n) : 0, comma = ",") {
+		first = __builtin_ctzl(set);
+		n = ~(set >> first) ? __builtin_ctzl(~(set >> first)) : 64;
+		text_printf(t, n == 1 ? "%s%u" : "%s%u-%u", comma, first, first + n - 1);
 	}
 	text_printf(t, "\n");
 }
@@ -148,14 +125,15 @@ static void cpu_lines(struct text *t, const struct thread *thread)
 int proc_show_status(struct proc_file *pf, struct text *t)
 {
 	struct proc_node *n = pf->node;
-	struct space_facts f;
+	HELD(space) s = NULL;
+	struct space_usage u;
 	struct thread *thread;
-	struct process *p;
-	int e = space_facts(n, &f);
+	int e = space_and_usage(n, &s, &u);
 
 	if (e)
 		return e;
-	p = proc_lock_thread(n, &thread);
+	GUARD(process_lock);
+	struct process *p = proc_thread(n, &thread);
 	if (!p)
 		return -ESRCH;
 	text_printf(t, "Name:\t%s\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
@@ -167,28 +145,29 @@ int proc_show_status(struct proc_file *pf, struct text *t)
 		text_printf(t, "%u ", p->cred.groups[i]);
 	text_printf(t, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, n->tid ? n->tid : p->pid, p->pgid,
 		    p->sid);
-	if (f.any)
-		memory_lines(t, p, &f);
+	if (s)
+		memory_lines(t, p, s, &u);
 	text_printf(t, "Threads:\t%u\n", p->nr_threads);
 	signal_lines(t, p, thread);
 	text_printf(t, "NoNewPrivs:\t%d\n", p->cred.no_new_privs);
 	cpu_lines(t, thread);
-	spin_unlock(&process_lock);
 	return 0;
 }
 
 int proc_show_stat(struct proc_file *pf, struct text *t)
 {
 	struct proc_node *n = pf->node;
-	struct space_facts f;
+	HELD(space) held = NULL;
+	struct space_usage u;
 	struct thread *thread;
-	struct process *p;
 	u64 user, kernel;
-	int e = space_facts(n, &f);
+	int e = space_and_usage(n, &held, &u);
+	const struct space *s = held ?: &no_space;
 
 	if (e)
 		return e;
-	p = proc_lock_thread(n, &thread);
+	GUARD(process_lock);
+	struct process *p = proc_thread(n, &thread);
 	if (!p)
 		return -ESRCH;
 	proc_times(p, &user, &kernel);
@@ -206,29 +185,28 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 		    proc_ticks(p->child_user_ns), proc_ticks(p->child_kernel_ns), 20 + p->nice, p->nice, p->nr_threads,
 		    proc_ticks(p->start_ns));
 	/* vsize rss rsslim startcode endcode startstack kstkesp kstkeip */
-	text_printf(t, "%lu %lu %lu %lu %lu %lu 0 0 ", f.u.size << PAGE_SHIFT, facts_rss(&f), p->limits[LIMIT_RSS].cur, f.code_start,
-		    f.code_end, f.stack_start);
+	text_printf(t, "%lu %lu %lu %lu %lu %lu 0 0 ", u.size << PAGE_SHIFT, rss(&u), p->limits[LIMIT_RSS].cur,
+		    s->code_start, s->code_end, s->stack_start);
 	/* signal blocked sigignore sigcatch wchan nswap cnswap exit_signal processor rt_priority policy */
 	text_printf(t, "%lu %lu %lu %lu 0 0 0 %d %u 0 0 ", thread ? thread->sig.pending.set : 0,
 		    thread ? thread->sig.blocked : 0, p->sig ? p->sig->ignored : 0,
 		    p->sig ? p->sig->caught : 0, p->exit_signal, thread ? thread->cpu : 0);
 	/* delayacct guest cguest start_data end_data start_brk arg_start arg_end env_start env_end exit_code */
-	text_printf(t, "0 0 0 %lu %lu %lu %lu %lu %lu %lu %d\n", f.data_start, f.data_end, f.brk_start, f.arg_start,
-		    f.arg_end, f.env_start, f.env_end, p->exit_code);
-	spin_unlock(&process_lock);
+	text_printf(t, "0 0 0 %lu %lu %lu %lu %lu %lu %lu %d\n", s->data_start, s->data_end, s->brk_start, s->arg_start,
+		    s->arg_end, s->env_start, s->env_end, p->exit_code);
 	return 0;
 }
 
 int proc_show_statm(struct proc_file *pf, struct text *t)
 {
-	struct space_facts f;
-	int e = space_facts(pf->node, &f);
+	HELD(space) s = NULL;
+	struct space_usage u;
+	int e = space_and_usage(pf->node, &s, &u);
 
-	if (e)
-		return e;
-	text_printf(t, "%lu %lu %lu %lu 0 %lu 0\n", f.u.size, facts_rss(&f), f.u.file + f.u.shmem, facts_exec(&f),
-		    f.u.data + f.u.stack);
-	return 0;
+	if (!e)
+		text_printf(t, "%lu %lu %lu %lu 0 %lu 0\n", u.size, rss(&u), u.file + u.shmem,
+			    own_code(s ?: &no_space, &u), u.data + u.stack);
+	return e;
 }
 
 static void limit_value(struct text *t, u64 value)
@@ -249,7 +227,8 @@ int proc_show_limits(struct proc_file *pf, struct text *t)
 		{ "file locks", "locks" }, { "pending signals", "signals" }, { "msgqueue size", "bytes" },
 		{ "nice priority", "" }, { "realtime priority", "" }, { "realtime timeout", "us" },
 	};
-	struct process *p = proc_lock_process(pf->node);
+	GUARD(process_lock);
+	struct process *p = proc_process(pf->node);
 
 	if (!p)
 		return -ESRCH;
@@ -260,6 +239,5 @@ int proc_show_limits(struct proc_file *pf, struct text *t)
 		limit_value(t, p->limits[i].max);
 		text_printf(t, "%-10s\n", limit[i].unit);
 	}
-	spin_unlock(&process_lock);
 	return 0;
 }

@@ -6,10 +6,8 @@
  */
 #include "kernel/base/tunables.h"
 #include "kernel/fs/proc.h"
-#include "kernel/random.h"
 #include "kernel/thread.h"
 #include "kernel/version.h"
-#include "mm/ptreclaim.h"
 
 int proc_tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
@@ -43,52 +41,11 @@ static int store_tunable(struct proc_file *pf, const char *text)
 
 const struct proc_entry proc_tunable = PROC_SET(NULL, show_tunable, store_tunable);
 
-static int show_uuid(struct text *t, const u8 id[16])
-{
-	for (int i = 0; i < 16; i++)
-		text_printf(t, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
-	text_printf(t, "\n");
-	return 0;
-}
-
-static void make_uuid(u8 id[16])
-{
-	random_bytes(id, 16);
-	id[6] = (id[6] & 0x0f) | 0x40;
-	id[8] = (id[8] & 0x3f) | 0x80;
-}
-
-static int show_new_uuid(struct proc_file *pf __unused, struct text *t)
-{
-	u8 id[16];
-
-	make_uuid(id);
-	return show_uuid(t, id);
-}
-
-static int show_boot_id(struct proc_file *pf __unused, struct text *t)
-{
-	static u8 id[16];
-	static bool made;
-
-	if (!made)
-		make_uuid(id);
-	made = true;
-	return show_uuid(t, id);
-}
-
 static int accept_number(struct proc_file *pf __unused, const char *text)
 {
 	u64 value;
 
 	return parse_u64(text, &value);
-}
-
-/* As when memory is short. */
-static int store_cleanup(struct proc_file *pf __unused, const char *text __unused)
-{
-	reclaim_all();
-	return 0;
 }
 
 /* Linux's settings, as they are here: memory is given at the touch, no page of a file can be dropped
@@ -109,22 +66,12 @@ SHOW_FIXED(show_version, "%s\n", VERSION_VERSION)
 SHOW_FIXED(show_pid_max, "%d\n", PID_MAX)
 SHOW_FIXED(show_threads_max, "%u\n", max_threads)
 SHOW_FIXED(show_ngroups_max, "%lu\n", ARRAY_SIZE(current_process->cred.groups))
-SHOW_FIXED(show_entropy, "256\n")
 
 static const struct proc_entry vm_list[] = {
-	PROC_SET("cleanup_pgtables", show_zero, store_cleanup),
 	PROC_SET("drop_caches", show_zero, accept_number),
 	PROC_TEXT("max_map_count", show_max_map_count),
 	PROC_TEXT("mmap_min_addr", show_mmap_min_addr),
 	PROC_SET("overcommit_memory", show_one, accept_number),
-	{ 0 }
-};
-
-static const struct proc_entry random_list[] = {
-	PROC_TEXT("boot_id", show_boot_id),
-	PROC_TEXT("entropy_avail", show_entropy),
-	PROC_TEXT("poolsize", show_entropy),
-	PROC_TEXT("uuid", show_new_uuid),
 	{ 0 }
 };
 
@@ -133,7 +80,6 @@ static const struct proc_entry kernel_list[] = {
 	PROC_TEXT("osrelease", show_osrelease),
 	PROC_TEXT("ostype", show_ostype),
 	PROC_TEXT("pid_max", show_pid_max),
-	PROC_DIR("random", 0555, .list = random_list),
 	PROC_TEXT("threads-max", show_threads_max),
 	PROC_TEXT("version", show_version),
 	{ 0 }

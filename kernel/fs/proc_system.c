@@ -26,33 +26,21 @@ static int show_vmstat(struct proc_file *pf __unused, struct text *t)
 	return 0;
 }
 
-static void kb_line(struct text *t, const char *name, u64 pages)
-{
-	text_printf(t, "%-15s %8lu kB\n", name, KB(pages));
-}
-
 static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 {
 	struct memory_usage m;
 
 	cpus_drain();
 	memory_usage(&m);
-	kb_line(t, "MemTotal:", m.total);
-	kb_line(t, "MemFree:", m.free);
-	kb_line(t, "MemAvailable:", m.free);
-	kb_line(t, "Buffers:", 0);
-	kb_line(t, "Cached:", m.file + m.shmem);
-	kb_line(t, "SwapCached:", 0);
-	kb_line(t, "SwapTotal:", 0);
-	kb_line(t, "SwapFree:", 0);
-	kb_line(t, "Dirty:", 0);
-	kb_line(t, "Writeback:", 0);
-	kb_line(t, "AnonPages:", m.anon);
-	kb_line(t, "Shmem:", m.shmem);
-	kb_line(t, "Slab:", m.slab);
-	kb_line(t, "SReclaimable:", 0);
-	kb_line(t, "SUnreclaim:", m.slab);
-	kb_line(t, "PageTables:", m.tables);
+	const struct { const char *name; u64 pages; } line[] = {
+		{ "MemTotal:", m.total }, { "MemFree:", m.free }, { "MemAvailable:", m.free }, { "Buffers:", 0 },
+		{ "Cached:", m.file + m.shmem }, { "SwapCached:", 0 }, { "SwapTotal:", 0 }, { "SwapFree:", 0 },
+		{ "Dirty:", 0 }, { "Writeback:", 0 }, { "AnonPages:", m.anon }, { "Shmem:", m.shmem }, { "Slab:", m.slab },
+		{ "SReclaimable:", 0 }, { "SUnreclaim:", m.slab }, { "PageTables:", m.tables },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(line); i++)
+		text_printf(t, "%-15s %8lu kB\n", line[i].name, KB(line[i].pages));
 	return 0;
 }
 
@@ -144,20 +132,19 @@ void proc_load(u64 average[3])
 
 static int show_loadavg(struct proc_file *pf __unused, struct text *t)
 {
+	GUARD(process_lock);
 	struct process *p;
 	pid_t last = 0;		/* the youngest that is still there */
 
 	for (int i = 0; i < 3; i++)
 		text_printf(t, "%lu.%02lu ", load[i] / LOAD_ONE, load[i] % LOAD_ONE * 100 / LOAD_ONE);
-	spin_lock(&process_lock);
 	LIST_FOREACH(p, &all_processes, all)
 		last = p->pid;
 	text_printf(t, "%lu/%u %d\n", sched_runnable(), nr_threads, last);
-	spin_unlock(&process_lock);
 	return 0;
 }
 
-static int show_mounts(struct proc_file *pf __unused, struct text *t)
+int proc_show_mounts(struct proc_file *pf __unused, struct text *t)
 {
 	vfs_mounts_text(t);
 	return 0;
@@ -220,7 +207,7 @@ static const struct proc_entry root_list[] = {
 	PROC_TEXT("filesystems", show_filesystems),
 	PROC_TEXT("loadavg", show_loadavg),
 	PROC_TEXT("meminfo", show_meminfo),
-	PROC_TEXT("mounts", show_mounts),
+	PROC_TEXT("mounts", proc_show_mounts),
 	PROC_TEXT("stat", show_stat),
 	PROC_TEXT("swaps", show_swaps),
 	PROC_TEXT("tunables", show_tunables),

@@ -8,11 +8,10 @@
 #include "kernel/fs/fd.h"
 #include "kernel/syscalls.h"
 
-
 /* Creates what PATH names. SLASH: slashes behind the name are fine. */
 static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *target, bool slash)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	struct at a;
 	long e = at_walk(&a, dirfd, path, WALK_MAY_LACK | WALK_NAME);
 
@@ -27,8 +26,6 @@ static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *targe
 	else
 		e = a.w.dir->ops->create(a.w.dir, a.w.name, a.w.len, mode, rdev, target, &v);
 	at_end(&a);
-	if (!e)
-		vnode_put(v);
 	return e;
 }
 
@@ -65,7 +62,7 @@ long sys_symlinkat(u64 target, u64 dirfd, u64 path, REST3)
 
 long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	struct at a;
 	long e;
 
@@ -73,23 +70,21 @@ long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 		return -EINVAL;
 	e = at_lookup(from_fd, from, (flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
 				     (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0), &v);
+	if (!e)
+		e = at_walk(&a, to_fd, to, WALK_MAY_LACK | WALK_NAME);
 	if (e)
 		return e;
-	e = at_walk(&a, to_fd, to, WALK_MAY_LACK | WALK_NAME);
-	if (!e) {
-		if (a.w.vnode)
-			e = -EEXIST;
-		else if (a.w.slash)
-			e = -ENOENT;
-		else if (a.w.dir->mount != v->mount)
-			e = -EXDEV;
-		else if (S_ISDIR(v->mode) || !a.w.dir->ops->link)
-			e = -EPERM;
-		else
-			e = a.w.dir->ops->link(a.w.dir, a.w.name, a.w.len, v);
-		at_end(&a);
-	}
-	vnode_put(v);
+	if (a.w.vnode)
+		e = -EEXIST;
+	else if (a.w.slash)
+		e = -ENOENT;
+	else if (a.w.dir->mount != v->mount)
+		e = -EXDEV;
+	else if (S_ISDIR(v->mode) || !a.w.dir->ops->link)
+		e = -EPERM;
+	else
+		e = a.w.dir->ops->link(a.w.dir, a.w.name, a.w.len, v);
+	at_end(&a);
 	return e;
 }
 
@@ -157,17 +152,10 @@ long sys_renameat2(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 
 long sys_truncate(u64 path, u64 size, REST2)
 {
-	struct vnode *v;
-	long e;
+	HELD(vnode) v = NULL;
+	long e = (s64)size < 0 ? -EINVAL : at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
 
-	if ((s64)size < 0)
-		return -EINVAL;
-	e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
-	if (e)
-		return e;
-	e = S_ISDIR(v->mode) ? -EISDIR : v->ops->resize ? v->ops->resize(v, size) : -EINVAL;
-	vnode_put(v);
-	return e;
+	return e ? e : S_ISDIR(v->mode) ? -EISDIR : v->ops->resize ? v->ops->resize(v, size) : -EINVAL;
 }
 
 /* Is F open for writing? */
@@ -180,24 +168,25 @@ static bool writable(const struct file *f)
 
 long sys_ftruncate(u64 fd, u64 size, REST2)
 {
-	struct file *f = fd_get_io(fd);
-	long e = -EINVAL;
+	HELD(file) f = fd_get_io(fd);
 
 	if (!f)
 		return -EBADF;
-	if ((s64)size >= 0 && writable(f) && f->vnode && S_ISREG(f->vnode->mode) && f->vnode->ops->resize)
-		e = f->vnode->ops->resize(f->vnode, size);
-	file_put(f);
-	return e;
+	if ((s64)size < 0 || !writable(f) || !f->vnode || !S_ISREG(f->vnode->mode) || !f->vnode->ops->resize)
+		return -EINVAL;
+	return f->vnode->ops->resize(f->vnode, size);
 }
 
-static long allocate(struct file *f, u64 how, u64 start, u64 len)
+long sys_fallocate(u64 fd, u64 mode, u64 start, u64 len, REST4)
 {
-	if (!writable(f))
+	HELD(file) f = fd_get_io(fd);
+	u32 how = mode;
+
+	if (!f || !writable(f))
 		return -EBADF;
 	if ((s64)start < 0 || (s64)len <= 0)
 		return -EINVAL;
-	if (how & ~(u64)(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE) ||
+	if (how & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE) ||
 	    (how & FALLOC_PUNCH_HOLE && how != (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE)))
 		return -EOPNOTSUPP;
 	if (!f->vnode || S_ISFIFO(f->vnode->mode))
@@ -209,18 +198,6 @@ static long allocate(struct file *f, u64 how, u64 start, u64 len)
 	return f->vnode->ops->allocate ? f->vnode->ops->allocate(f->vnode, how, start, start + len) : -EOPNOTSUPP;
 }
 
-long sys_fallocate(u64 fd, u64 how, u64 start, u64 len, REST4)
-{
-	struct file *f = fd_get_io(fd);
-	long e;
-
-	if (!f)
-		return -EBADF;
-	e = allocate(f, (u32)how, start, len);
-	file_put(f);
-	return e;
-}
-
 /* Flags that allow less or cache less, none of which matters here. Read-only, which would, is not among them. */
 #define MS_KNOWN 0x3218ddeUL
 enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
@@ -228,10 +205,9 @@ enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
 long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __unused, REST5)
 {
 	static const struct fs_type *const types[] = { &tmpfs_type, &procfs_type };
+	HELD(vnode) v = NULL;
 	char name[32];
-	struct vnode *v;
 	ssize_t n;
-	long e;
 
 	if ((flags & 0xffff0000) == 0xc0ed0000)	/* an old magic number that Linux ignores too */
 		flags &= 0xffff;
@@ -241,47 +217,28 @@ long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __un
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -ENODEV : n;
 	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
-		if (strcmp(name, types[i]->name))
-			continue;
-		e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
-		if (e)
-			return e;
-		e = vfs_mount(types[i], v);
-		vnode_put(v);
-		return e;
+		if (!strcmp(name, types[i]->name))
+			return at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v) ?: vfs_mount(types[i], v);
 	}
 	return -ENODEV;
 }
 
 long sys_umount2(u64 path, u64 flags, REST2)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	long e;
 
 	if (flags & ~(u64)(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW))
 		return -EINVAL;
 	e = at_lookup(AT_FDCWD, path, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &v);
-	if (e)
-		return e;
-	e = vfs_unmount(v, flags & MNT_DETACH);
-	vnode_put(v);
-	return e;
+	return e ? e : vfs_unmount(v, flags & MNT_DETACH);
 }
 
 long sys_fsync(u64 fd, REST1)
 {
-	struct file *f = fd_get_io(fd);
-	long e = 0;
+	HELD(file) f = fd_get_io(fd);
 
-	if (!f)
-		return -EBADF;
-	if (!f->vnode || S_ISFIFO(f->vnode->mode))
-		e = -EINVAL;
-	file_put(f);
-	return e;
+	return !f ? -EBADF : !f->vnode || S_ISFIFO(f->vnode->mode) ? -EINVAL : 0;
 }
 
-long sys_sync(u64 a0 __unused, REST1)
-{
-	return 0;
-}
+long sys_sync(ARGS) { return 0; }

@@ -12,7 +12,6 @@
 #include "kernel/process.h"
 #include "kernel/syscalls.h"
 
-
 long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, REST4)
 {
 	struct file *f;
@@ -30,46 +29,25 @@ long sys_openat(u64 dirfd, u64 path, u64 flags, u64 mode, REST4)
 	return e ? e : fd_install_or_put(f, flags);
 }
 
-long sys_close(u64 fd, REST1)
-{
-	return fd_close(fd);
-}
+long sys_close(u64 fd, REST1) { return fd_close(fd); }
 
-static long dup_to_free(u64 fd, u64 min, bool cloexec)
+/* FD once more, as the descriptor that INSTALL finds for TO. */
+static long dup_by(int (*install)(struct file *f, bool cloexec, int to), u64 fd, u64 to, bool cloexec)
 {
 	struct file *f = fd_get(fd);
-	int n;
+	int n = f ? install(f, cloexec, to) : -EBADF;
 
-	if (!f)
-		return -EBADF;
-	n = fd_install(f, cloexec, min);
-	if (n < 0)
+	if (f && n < 0)
 		file_put(f);
 	return n;
 }
 
-static long dup_to(u64 fd, u64 to, bool cloexec)
-{
-	struct file *f = fd_get(fd);
-	int n;
-
-	if (!f)
-		return -EBADF;
-	n = fd_replace(f, to, cloexec);
-	if (n < 0)
-		file_put(f);
-	return n;
-}
-
-long sys_dup(u64 fd, REST1)
-{
-	return dup_to_free(fd, 0, false);
-}
+long sys_dup(u64 fd, REST1) { return dup_by(fd_install, fd, 0, false); }
 
 long sys_dup2(u64 fd, u64 to, REST2)
 {
 	if ((u32)fd != (u32)to)
-		return dup_to(fd, to, false);
+		return dup_by(fd_replace, fd, to, false);
 	return fd_cloexec(fd, -1) < 0 ? -EBADF : (long)(u32)fd;
 }
 
@@ -77,7 +55,7 @@ long sys_dup3(u64 fd, u64 to, u64 flags, REST3)
 {
 	if (flags & ~(u64)O_CLOEXEC || (u32)fd == (u32)to)
 		return -EINVAL;
-	return dup_to(fd, to, flags & O_CLOEXEC);
+	return dup_by(fd_replace, fd, to, flags & O_CLOEXEC);
 }
 
 static long pipe_fds(u64 fds, u64 flags)
@@ -118,7 +96,7 @@ long sys_memfd_create(u64 name, u64 flags, REST2)
 {
 	char text[NAME_MAX + 1] = "memfd:";
 	size_t prefix = strlen(text);
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	struct file *f;
 	ssize_t n;
 	int e;
@@ -128,11 +106,7 @@ long sys_memfd_create(u64 name, u64 flags, REST2)
 	n = user_copy_string(text + prefix, name, sizeof(text) - prefix);
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -EINVAL : n;
-	e = tmpfs_create_nameless(text, &v);
-	if (e)
-		return e;
-	e = vnode_open(v, O_RDWR, &f);
-	vnode_put(v);
+	e = tmpfs_create_nameless(text, &v) ?: vnode_open(v, O_RDWR, &f);
 	return e ? e : fd_install_or_put(f, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
@@ -171,14 +145,9 @@ static long file_ioctl(struct file *f, int fd, unsigned cmd, u64 arg)
 
 long sys_ioctl(u64 fd, u64 cmd, u64 arg, REST3)
 {
-	struct file *f = fd_get_io(fd);
-	long result;
+	HELD(file) f = fd_get_io(fd);
 
-	if (!f)
-		return -EBADF;
-	result = file_ioctl(f, fd, cmd, arg);
-	file_put(f);
-	return result;
+	return f ? file_ioctl(f, fd, cmd, arg) : -EBADF;
 }
 
 enum { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN,
@@ -190,20 +159,16 @@ enum { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, 
 static long set_lock(struct file *f, int fd, u64 arg, bool wait)
 {
 	long e = filelock_fcntl_set(f, arg, false, wait);
-	struct file *now = fd_get(fd);
+	HELD(file) now = fd_get(fd);
 
 	if (!e && now != f)
 		filelock_closed(f->vnode, current_process->files);
-	if (now)
-		file_put(now);
 	return e;
 }
 
 static long file_fcntl(struct file *f, int fd, unsigned cmd, u64 arg)
 {
 	u32 changeable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
-	int was;
-
 	if (f->flags & O_PATH && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_GETFD &&
 	    cmd != F_SETFD && cmd != F_GETFL)
 		return -EBADF;
@@ -212,12 +177,11 @@ static long file_fcntl(struct file *f, int fd, unsigned cmd, u64 arg)
 	case F_DUPFD_CLOEXEC:
 		if (arg >= current_process->limits[RLIMIT_NOFILE].cur || arg >= FD_MAX)
 			return -EINVAL;
-		return dup_to_free(fd, arg, cmd == F_DUPFD_CLOEXEC);
+		return dup_by(fd_install, fd, arg, cmd == F_DUPFD_CLOEXEC);
 	case F_GETFD:
 		return fd_cloexec(fd, -1);
 	case F_SETFD:
-		was = fd_cloexec(fd, arg & 1);
-		return MIN(was, 0);
+		return MIN(fd_cloexec(fd, arg & 1), 0);
 	case F_GETFL:
 		return f->flags;
 	case F_SETFL:
@@ -245,12 +209,7 @@ static long file_fcntl(struct file *f, int fd, unsigned cmd, u64 arg)
 
 long sys_fcntl(u64 fd, u64 cmd, u64 arg, REST3)
 {
-	struct file *f = fd_get(fd);
-	long result;
+	HELD(file) f = fd_get(fd);
 
-	if (!f)
-		return -EBADF;
-	result = file_fcntl(f, fd, cmd, arg);
-	file_put(f);
-	return result;
+	return f ? file_fcntl(f, fd, cmd, arg) : -EBADF;
 }

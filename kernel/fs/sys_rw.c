@@ -4,7 +4,6 @@
  * copy_file_range getdents64.
  * Locks: file->pos_lock from reading the position to storing it, for files that have one.
  */
-#include "arch/cpu.h"
 #include "kernel/fs/fd.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/process.h"
@@ -49,41 +48,21 @@ static ssize_t transfer(struct file *f, struct iov_cursor *c, const u64 *at, enu
 
 static ssize_t transfer_one(u64 fd, u64 buf, u64 n, const u64 *at, enum way way)
 {
-	struct file *f = fd_get(fd);
+	HELD(file) f = fd_get(fd);
 	struct iov_cursor c;
-	ssize_t done;
 
 	if (unlikely(!f))
 		return -EBADF;
-	if (likely(user_range_ok(buf, n))) {
-		iov_user(&c, buf, MIN(n, MAX_BYTES));
-		done = transfer(f, &c, at, way);
-	} else {
-		done = allowed(f, way) ? -EFAULT : -EBADF;
-	}
-	file_put(f);
-	return done;
+	if (unlikely(!user_range_ok(buf, n)))
+		return allowed(f, way) ? -EFAULT : -EBADF;
+	iov_user(&c, buf, MIN(n, MAX_BYTES));
+	return transfer(f, &c, at, way);
 }
 
-long sys_read(u64 fd, u64 buf, u64 n, REST3)
-{
-	return transfer_one(fd, buf, n, NULL, READ);
-}
-
-long sys_write(u64 fd, u64 buf, u64 n, REST3)
-{
-	return transfer_one(fd, buf, n, NULL, WRITE);
-}
-
-long sys_pread64(u64 fd, u64 buf, u64 n, u64 at, REST4)
-{
-	return transfer_one(fd, buf, n, &at, READ);
-}
-
-long sys_pwrite64(u64 fd, u64 buf, u64 n, u64 at, REST4)
-{
-	return transfer_one(fd, buf, n, &at, WRITE);
-}
+long sys_read(u64 fd, u64 buf, u64 n, REST3) { return transfer_one(fd, buf, n, NULL, READ); }
+long sys_write(u64 fd, u64 buf, u64 n, REST3) { return transfer_one(fd, buf, n, NULL, WRITE); }
+long sys_pread64(u64 fd, u64 buf, u64 n, u64 at, REST4) { return transfer_one(fd, buf, n, &at, READ); }
+long sys_pwrite64(u64 fd, u64 buf, u64 n, u64 at, REST4) { return transfer_one(fd, buf, n, &at, WRITE); }
 
 /* Copies COUNT segments from user memory VEC to IOV and adds up; 0, -EFAULT, -EINVAL (too long in all). */
 static int get_segments(struct iovec *iov, vaddr_t vec, u64 count, size_t *total)
@@ -108,46 +87,28 @@ static ssize_t transfer_segments(u64 fd, u64 vec, u64 count, const u64 *at, enum
 {
 	struct iovec some[INLINE_SEGMENTS], *iov = some;
 	struct iov_cursor c = { 0 };
-	struct file *f = fd_get(fd);
-	ssize_t done = -EINVAL;
+	HELD(file) f = fd_get(fd);
+	ssize_t done;
 
-	if (!f)
+	if (!f || !allowed(f, way))
 		return -EBADF;
-	if (!allowed(f, way)) {
-		done = -EBADF;
-	} else if (count <= IOV_MAX) {
-		if (count > INLINE_SEGMENTS)
-			iov = kmem_alloc(count * sizeof(*iov));
-		done = iov ? get_segments(iov, vec, count, &c.left) : -ENOMEM;
-		c.iov = iov;
-		if (!done && count)
-			done = transfer(f, &c, at, way);
-		if (iov != some)
-			kmem_free(iov);
-	}
-	file_put(f);
+	if (count > IOV_MAX)
+		return -EINVAL;
+	if (count > INLINE_SEGMENTS)
+		iov = kmem_alloc(count * sizeof(*iov));
+	done = iov ? get_segments(iov, vec, count, &c.left) : -ENOMEM;
+	c.iov = iov;
+	if (!done && count)
+		done = transfer(f, &c, at, way);
+	if (iov != some)
+		kmem_free(iov);
 	return done;
 }
 
-long sys_readv(u64 fd, u64 vec, u64 count, REST3)
-{
-	return transfer_segments(fd, vec, count, NULL, READ);
-}
-
-long sys_writev(u64 fd, u64 vec, u64 count, REST3)
-{
-	return transfer_segments(fd, vec, count, NULL, WRITE);
-}
-
-long sys_preadv(u64 fd, u64 vec, u64 count, u64 at, REST4)
-{
-	return transfer_segments(fd, vec, count, &at, READ);
-}
-
-long sys_pwritev(u64 fd, u64 vec, u64 count, u64 at, REST4)
-{
-	return transfer_segments(fd, vec, count, &at, WRITE);
-}
+long sys_readv(u64 fd, u64 vec, u64 n, REST3) { return transfer_segments(fd, vec, n, NULL, READ); }
+long sys_writev(u64 fd, u64 vec, u64 n, REST3) { return transfer_segments(fd, vec, n, NULL, WRITE); }
+long sys_preadv(u64 fd, u64 vec, u64 n, u64 at, REST4) { return transfer_segments(fd, vec, n, &at, READ); }
+long sys_pwritev(u64 fd, u64 vec, u64 n, u64 at, REST4) { return transfer_segments(fd, vec, n, &at, WRITE); }
 
 enum whence { FROM_START, FROM_HERE, FROM_END, FIND_DATA, FIND_HOLE };
 #define GATHER 32
@@ -177,8 +138,7 @@ static s64 seek_data(struct file *f, u64 pos, bool data)
 		}
 		if (data && !READ_ONCE(c->nr_pages))
 			return -ENXIO;
-		cpu_irq_window();
-		if (signal_is_pending(current))
+		if (signal_pause())
 			return -EINTR;
 	}
 }
@@ -213,17 +173,16 @@ static s64 seek(struct file *f, s64 offset, unsigned whence)
 
 long sys_lseek(u64 fd, u64 offset, u64 whence, REST3)
 {
-	struct file *f = fd_get_io(fd);
-	long result = -ESPIPE;
+	HELD(file) f = fd_get_io(fd);
+	long result;
 
 	if (!f)
 		return -EBADF;
-	if (f->ops->seekable) {
-		mutex_lock(&f->pos_lock);
-		result = seek(f, offset, (u32)whence);
-		mutex_unlock(&f->pos_lock);
-	}
-	file_put(f);
+	if (!f->ops->seekable)
+		return -ESPIPE;
+	mutex_lock(&f->pos_lock);
+	result = seek(f, offset, (u32)whence);
+	mutex_unlock(&f->pos_lock);
 	return result;
 }
 
@@ -249,8 +208,7 @@ static ssize_t copy(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos
 			got = put;
 			break;
 		}
-		cpu_irq_window();
-	} while ((u64)done < n && !signal_is_pending(current));
+	} while ((u64)done < n && !signal_pause());
 	frame_put(frame);
 	return done || got > 0 ? done : got;
 }
@@ -285,14 +243,12 @@ static ssize_t copy_at(struct file *in, u64 in_at, struct file *out, u64 out_at,
 
 long sys_sendfile(u64 out_fd, u64 in_fd, u64 in_at, u64 n, REST4)
 {
-	struct file *in = fd_get(in_fd), *out = fd_get(out_fd);
-	ssize_t done = in && out ? out->flags & O_APPEND ? -EINVAL : copy_at(in, in_at, out, 0, n) : -EBADF;
+	HELD(file) in = fd_get(in_fd);
+	HELD(file) out = fd_get(out_fd);
 
-	if (in)
-		file_put(in);
-	if (out)
-		file_put(out);
-	return done;
+	if (!in || !out)
+		return -EBADF;
+	return out->flags & O_APPEND ? -EINVAL : copy_at(in, in_at, out, 0, n);
 }
 
 /* May the range be copied at all? Regular files only, and not onto itself. */
@@ -317,29 +273,17 @@ static int check_range(struct file *in, u64 in_at, struct file *out, u64 out_at,
 
 long sys_copy_file_range(u64 in_fd, u64 in_at, u64 out_fd, u64 out_at, u64 n, u64 flags)
 {
-	struct file *in = fd_get(in_fd), *out = fd_get(out_fd);
-	ssize_t done = -EBADF;
+	HELD(file) in = fd_get(in_fd);
+	HELD(file) out = fd_get(out_fd);
 
-	if (in && out) {
-		done = flags ? -EINVAL : check_range(in, in_at, out, out_at, n);
-		if (!done)
-			done = copy_at(in, in_at, out, out_at, n);
-	}
-	if (in)
-		file_put(in);
-	if (out)
-		file_put(out);
-	return done;
+	if (!in || !out)
+		return -EBADF;
+	return flags ? -EINVAL : check_range(in, in_at, out, out_at, n) ?: copy_at(in, in_at, out, out_at, n);
 }
 
 long sys_getdents64(u64 fd, u64 buf, u64 n, REST3)
 {
-	struct file *f = fd_get_io(fd);
-	long result;
+	HELD(file) f = fd_get_io(fd);
 
-	if (!f)
-		return -EBADF;
-	result = f->ops->getdents ? f->ops->getdents(f, buf, (u32)n) : -ENOTDIR;
-	file_put(f);
-	return result;
+	return !f ? -EBADF : f->ops->getdents ? f->ops->getdents(f, buf, (u32)n) : -ENOTDIR;
 }

@@ -7,10 +7,7 @@
 #include "kernel/fs/at.h"
 #include "kernel/fs/fd.h"
 #include "kernel/syscalls.h"
-
-#define NS 1000000000UL
-
-struct timespec { s64 sec, nsec; };
+#include "kernel/timespec.h"
 
 /* Linux's struct stat. */
 struct stat {
@@ -23,11 +20,6 @@ struct stat {
 };
 _Static_assert(sizeof(struct stat) == 144, "struct stat");
 
-static struct timespec timespec_of(u64 ns)
-{
-	return (struct timespec){ ns / NS, ns % NS };
-}
-
 static long put_stat(vaddr_t buf, const struct kstat *k)
 {
 	struct stat st = {
@@ -39,23 +31,16 @@ static long put_stat(vaddr_t buf, const struct kstat *k)
 	return user_put(buf, &st);
 }
 
-/* What stat shows of an open file that has no vnode (eventfd, epoll). */
-static void file_stat(struct file *f, struct kstat *k)
-{
-	if (f->vnode)
-		vnode_stat(f->vnode, k);
-	else
-		*k = (struct kstat){ .ino = 1, .mode = 0600, .nlink = 1 };
-}
-
 static long stat_fd(u64 fd, struct kstat *k)
 {
-	struct file *f = fd_get(fd);
+	HELD(file) f = fd_get(fd);
 
 	if (!f)
 		return -EBADF;
-	file_stat(f, k);
-	file_put(f);
+	if (f->vnode)
+		vnode_stat(f->vnode, k);
+	else	/* eventfd, epoll */
+		*k = (struct kstat){ .ino = 1, .mode = 0600, .nlink = 1 };
 	return 0;
 }
 
@@ -69,17 +54,15 @@ static bool is_empty(vaddr_t path)
 
 static long stat_at(u64 dirfd, u64 path, u64 flags, struct kstat *k)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	long e;
 
 	if (flags & AT_EMPTY_PATH && (int)dirfd != AT_FDCWD && is_empty(path))
 		return stat_fd(dirfd, k);
 	e = at_lookup(dirfd, path, at_walk_flags(flags), &v);
-	if (e)
-		return e;
-	vnode_stat(v, k);
-	vnode_put(v);
-	return 0;
+	if (!e)
+		vnode_stat(v, k);
+	return e;
 }
 
 long sys_newfstatat(u64 dirfd, u64 path, u64 buf, u64 flags, REST4)
@@ -119,7 +102,7 @@ _Static_assert(sizeof(struct statx) == 256, "struct statx");
 
 static struct statx_time statx_time_of(u64 ns)
 {
-	return (struct statx_time){ ns / NS, ns % NS, 0 };
+	return (struct statx_time){ ns / NSEC_PER_SEC, ns % NSEC_PER_SEC, 0 };
 }
 
 static u32 dev_major(u64 dev) { return (dev >> 8 & 0xfff) | (dev >> 32 & ~0xfffU); }
@@ -147,24 +130,15 @@ long sys_statx(u64 dirfd, u64 path, u64 flags, u64 mask, u64 buf, REST5)
 }
 
 /* Everybody is root: only execution can be refused, where nobody has the x bit. */
-static long check_access(const struct vnode *v, u64 mode)
-{
-	return mode & 1 && !S_ISDIR(v->mode) && !(v->mode & 0111) ? -EACCES : 0;
-}
-
 long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, REST4)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	long e;
 
 	if (mode & ~7UL || flags & ~(u64)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	e = at_lookup(dirfd, path, at_walk_flags(flags), &v);
-	if (e)
-		return e;
-	e = check_access(v, mode);
-	vnode_put(v);
-	return e;
+	return e ? e : mode & 1 && !S_ISDIR(v->mode) && !(v->mode & 0111) ? -EACCES : 0;
 }
 
 /* The target of link V into PAGE, of PATH_MAX bytes. */
@@ -177,7 +151,7 @@ static int read_link(struct vnode *v, char *page)
 
 long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, REST4)
 {
-	struct vnode *v;
+	HELD(vnode) v = NULL;
 	char *page;
 	long n;
 
@@ -196,7 +170,6 @@ long sys_readlinkat(u64 dirfd, u64 path, u64 buf, u64 size, REST4)
 			n = -EFAULT;
 	}
 	path_page_free(page);
-	vnode_put(v);
 	return n;
 }
 
@@ -206,7 +179,7 @@ struct change {
 	u32 mode, uid, gid;
 	u64 atime, mtime;
 };
-#define NO_CHANGE { .uid = -1U, .gid = -1U }
+#define NO_OWNER .uid = -1U, .gid = -1U
 
 static long change_vnode(struct vnode *v, const struct change *c)
 {
@@ -214,7 +187,7 @@ static long change_vnode(struct vnode *v, const struct change *c)
 		return -EPERM;
 	if (c->has_mode && S_ISLNK(v->mode))
 		return -EOPNOTSUPP;
-	spin_lock(&vfs_lock);
+	GUARD(vfs_lock);
 	if (c->has_mode)
 		v->mode = (v->mode & S_IFMT) | (c->mode & 07777);
 	if (c->uid != -1U)
@@ -228,49 +201,35 @@ static long change_vnode(struct vnode *v, const struct change *c)
 	if (c->has_mtime)
 		v->mtime = c->mtime;
 	v->ctime = vfs_now();
-	spin_unlock(&vfs_lock);
 	return 0;
 }
 
 static long change_at(u64 dirfd, u64 path, unsigned flags, const struct change *c)
 {
-	struct vnode *v;
-	long e = at_lookup(dirfd, path, flags, &v);
+	HELD(vnode) v = NULL;
 
-	if (e)
-		return e;
-	e = change_vnode(v, c);
-	vnode_put(v);
-	return e;
+	return at_lookup(dirfd, path, flags, &v) ?: change_vnode(v, c);
 }
 
-static long change_fd(struct file *f, const struct change *c)
+static long change_fd(u64 fd, const struct change *c)
 {
-	long e;
+	HELD(file) f = fd_get_io(fd);
 
-	if (!f)
-		return -EBADF;
-	e = f->vnode ? change_vnode(f->vnode, c) : 0;
-	file_put(f);
-	return e;
+	return !f ? -EBADF : f->vnode ? change_vnode(f->vnode, c) : 0;
 }
 
 long sys_fchmodat(u64 dirfd, u64 path, u64 mode, REST3)
 {
-	struct change c = NO_CHANGE;
+	struct change c = { .has_mode = true, .mode = mode, NO_OWNER };
 
-	c.has_mode = true;
-	c.mode = mode;
 	return change_at(dirfd, path, WALK_FOLLOW, &c);
 }
 
 long sys_fchmod(u64 fd, u64 mode, REST2)
 {
-	struct change c = NO_CHANGE;
+	struct change c = { .has_mode = true, .mode = mode, NO_OWNER };
 
-	c.has_mode = true;
-	c.mode = mode;
-	return change_fd(fd_get_io(fd), &c);
+	return change_fd(fd, &c);
 }
 
 long sys_fchownat(u64 dirfd, u64 path, u64 uid, u64 gid, u64 flags, REST5)
@@ -286,7 +245,7 @@ long sys_fchown(u64 fd, u64 uid, u64 gid, REST3)
 {
 	struct change c = { .uid = uid, .gid = gid };
 
-	return change_fd(fd_get_io(fd), &c);
+	return change_fd(fd, &c);
 }
 
 #define UTIME_NOW 0x3fffffff
@@ -299,16 +258,16 @@ static int parse_time(const struct timespec *t, bool *has, u64 *ns)
 	*ns = vfs_now();
 	if (t->nsec == UTIME_NOW || t->nsec == UTIME_OMIT)
 		return 0;
-	if (t->nsec < 0 || t->nsec >= (s64)NS)
+	if (t->nsec < 0 || t->nsec >= (s64)NSEC_PER_SEC)
 		return -EINVAL;
-	*ns = t->sec < 0 ? 0 : (u64)t->sec >= ~0UL / NS ? ~0UL : t->sec * NS + t->nsec;
+	*ns = t->sec < 0 ? 0 : (u64)t->sec >= ~0UL / NSEC_PER_SEC ? ~0UL : t->sec * NSEC_PER_SEC + t->nsec;
 	return 0;
 }
 
 long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, REST4)
 {
 	struct timespec t[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
-	struct change c = NO_CHANGE;
+	struct change c = { NO_OWNER };
 
 	if (flags & ~(u64)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
@@ -319,22 +278,20 @@ long sys_utimensat(u64 dirfd, u64 path, u64 times, u64 flags, REST4)
 	if (!c.has_atime && !c.has_mtime)
 		return 0;
 	if (!path && (int)dirfd != AT_FDCWD)
-		return flags ? -EINVAL : change_fd(fd_get_io(dirfd), &c);
+		return flags ? -EINVAL : change_fd(dirfd, &c);
 	return change_at(dirfd, path, at_walk_flags(flags), &c);
 }
 
 long sys_utime(u64 path, u64 times, REST2)
 {
-	struct change c = NO_CHANGE;
+	struct change c = { .has_atime = true, .has_mtime = true, .atime = vfs_now(), .mtime = vfs_now(), NO_OWNER };
 	struct { s64 atime, mtime; } t;
 
-	c.has_atime = c.has_mtime = true;
-	c.atime = c.mtime = vfs_now();
 	if (times) {
 		if (user_get(&t, times))
 			return -EFAULT;
-		c.atime = MAX(t.atime, 0L) * NS;
-		c.mtime = MAX(t.mtime, 0L) * NS;
+		c.atime = MAX(t.atime, 0L) * NSEC_PER_SEC;
+		c.mtime = MAX(t.mtime, 0L) * NSEC_PER_SEC;
 	}
 	return change_at(AT_FDCWD, path, WALK_FOLLOW, &c);
 }
@@ -357,7 +314,7 @@ static long put_statfs(vaddr_t buf, const struct vnode *v)
 	};
 
 	if (!type->fixed) {
-		u64 used = pcache_total_pages(type->shmem);
+		u64 used = pcache_kept_pages(type->shmem);
 
 		st.blocks = frame_nr_total() / 2;
 		st.bfree = st.bavail = st.blocks > used ? st.blocks - used : 0;
@@ -368,24 +325,14 @@ static long put_statfs(vaddr_t buf, const struct vnode *v)
 
 long sys_statfs(u64 path, u64 buf, REST2)
 {
-	struct vnode *v;
-	long e = at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
+	HELD(vnode) v = NULL;
 
-	if (e)
-		return e;
-	e = put_statfs(buf, v);
-	vnode_put(v);
-	return e;
+	return at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v) ?: put_statfs(buf, v);
 }
 
 long sys_fstatfs(u64 fd, u64 buf, REST2)
 {
-	struct file *f = fd_get(fd);
-	long e;
+	HELD(file) f = fd_get(fd);
 
-	if (!f)
-		return -EBADF;
-	e = put_statfs(buf, f->vnode ? f->vnode : vfs_root);
-	file_put(f);
-	return e;
+	return f ? put_statfs(buf, f->vnode ? f->vnode : vfs_root) : -EBADF;
 }

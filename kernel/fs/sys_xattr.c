@@ -9,38 +9,23 @@
 
 static long by_path(u64 path, unsigned flags, long result)
 {
-	struct vnode *v;
-	long e = at_lookup(AT_FDCWD, path, flags, &v);
+	HELD(vnode) v = NULL;
 
-	if (!e)
-		vnode_put(v);
-	return e ?: result;
+	return at_lookup(AT_FDCWD, path, flags, &v) ?: result;
 }
 
 static long by_fd(u64 fd, long result)
 {
-	struct file *f = fd_get_io(fd);
+	HELD(file) f = fd_get_io(fd);
 
-	if (!f)
-		return -EBADF;
-	file_put(f);
-	return result;
+	return f ? result : -EBADF;
 }
 
 /* The three calls by which one thing is done: following a last link, not following it, by descriptor. */
 #define CALLS(verb, result)								\
-	long sys_##verb(u64 path, REST1)				\
-	{										\
-		return by_path(path, WALK_FOLLOW, result);				\
-	}										\
-	long sys_l##verb(u64 path, REST1)				\
-	{										\
-		return by_path(path, 0, result);					\
-	}										\
-	long sys_f##verb(u64 fd, REST1)				\
-	{										\
-		return by_fd(fd, result);						\
-	}
+	long sys_##verb(u64 path, REST1) { return by_path(path, WALK_FOLLOW, result); }	\
+	long sys_l##verb(u64 path, REST1) { return by_path(path, 0, result); }		\
+	long sys_f##verb(u64 fd, REST1) { return by_fd(fd, result); }
 
 CALLS(setxattr, -EOPNOTSUPP)
 CALLS(getxattr, -EOPNOTSUPP)

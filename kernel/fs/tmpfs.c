@@ -7,7 +7,6 @@
  * nothing but the frame it copies from. Pages of one kind (shared memory, or the root's files) may fill
  * half of memory. Callers: kernel/fs/vfs.c by the hook tables.
  */
-#include "arch/cpu.h"
 #include "kernel/fs/fd.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/tmpfs.h"
@@ -15,7 +14,7 @@
 #include "mm/kmem.h"
 
 #define MAX_SIZE (~0UL >> 1)
-#define PAGES_PER_WINDOW 64	/* between looks at pending interrupts */
+#define PAGES_PER_PAUSE 64	/* between looks at interrupts and other threads */
 
 static KMEM_CACHE(node_cache, "tmpfs-node", struct tnode);
 
@@ -152,7 +151,7 @@ static int page_for_write(struct pcache *c, u64 index, struct frame **out)
 	*out = pcache_find(c, index);
 	if (*out)
 		return 0;
-	if (pcache_total_pages(c->shmem) >= frame_nr_total() / 2)
+	if (pcache_kept_pages(c->shmem) >= frame_nr_total() / 2)
 		return -ENOSPC;
 	return pcache_get(c, index, out);
 }
@@ -203,8 +202,8 @@ static ssize_t write_pages(struct tnode *t, struct iov_cursor *from, u64 pos)
 		pos += moved;
 		if (moved < n)
 			e = -EFAULT;
-		else if (done / PAGE_SIZE % PAGES_PER_WINDOW == 0)
-			cpu_irq_window();
+		else if (done / PAGE_SIZE % PAGES_PER_PAUSE == 0 && sched_pause())
+			break;
 	}
 	if (pos > c->size && done)
 		pcache_resize(c, pos);
@@ -262,11 +261,8 @@ static int fill(struct pcache *c, u64 first, u64 last)
 		if (e)
 			return e;
 		frame_put(page);
-		if (i % PAGES_PER_WINDOW == 0) {
-			cpu_irq_window();
-			if (signal_is_pending(current))
-				return -EINTR;
-		}
+		if (i % PAGES_PER_PAUSE == 0 && signal_pause())
+			return -EINTR;
 	}
 	return 0;
 }

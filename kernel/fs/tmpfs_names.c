@@ -136,33 +136,31 @@ static struct name *unlink_name(struct name *n)
 
 int tmpfs_lookup(struct vnode *dir, const char *name, size_t len, struct vnode **out)
 {
-	struct name *n;
+	GUARD(vfs_lock);
+	struct name *n = find(tnode_of(dir), name, len);
 
-	spin_lock(&vfs_lock);
-	n = find(tnode_of(dir), name, len);
-	if (n)
-		*out = vnode_get(&n->node->v);
-	spin_unlock(&vfs_lock);
-	return n ? 0 : -ENOENT;
+	if (!n)
+		return -ENOENT;
+	*out = vnode_get(&n->node->v);
+	return 0;
 }
 
 int tmpfs_parent(struct vnode *dir, struct vnode **out)
 {
-	struct name *n;
+	GUARD(vfs_lock);
+	struct name *n = tnode_of(dir)->name;
 
-	spin_lock(&vfs_lock);
-	n = tnode_of(dir)->name;
-	if (n && n->dir)
-		*out = vnode_get(&n->dir->v);
-	spin_unlock(&vfs_lock);
-	return n && n->dir ? 0 : -ENOENT;
+	if (!n || !n->dir)
+		return -ENOENT;
+	*out = vnode_get(&n->dir->v);
+	return 0;
 }
 
 int tmpfs_readdir(struct vnode *dir, u64 *pos, struct dirents *d)
 {
+	GUARD(vfs_lock);
 	struct name *n;
 
-	spin_lock(&vfs_lock);
 	TAILQ_FOREACH(n, &tnode_of(dir)->names, sibling) {
 		if (n->cookie < *pos)
 			continue;
@@ -170,42 +168,34 @@ int tmpfs_readdir(struct vnode *dir, u64 *pos, struct dirents *d)
 			break;
 		*pos = n->cookie + 1;
 	}
-	spin_unlock(&vfs_lock);
 	return 0;
 }
 
 int tmpfs_path(struct vnode *v, char *buf, size_t *at)
 {
-	struct tnode *node = tnode_of(v);
-	int e = 0, deleted = 0;
+	GUARD(vfs_lock);
+	int e, deleted = 0;
 
-	spin_lock(&vfs_lock);
-	while (node && !e && &node->v != v->mount->root) {
-		if (node->name)
-			e = path_prepend(buf, at, node->name->text, node->name->len);
-		else
-			e = -ENOENT;
+	for (struct tnode *node = tnode_of(v); node && &node->v != v->mount->root; node = node->name->dir) {
+		e = node->name ? path_prepend(buf, at, node->name->text, node->name->len) : -ENOENT;
+		if (e)
+			return e;
 		deleted |= node->ghost;
-		node = node->name ? node->name->dir : NULL;
 	}
-	spin_unlock(&vfs_lock);
-	return e ? e : deleted;
+	return deleted;
 }
 
 /* Gives NODE (its hold is taken over on success) the name N in DIR. 0, -ENOENT, -EEXIST. */
 static int add(struct tnode *dir, struct name *n, struct tnode *node)
 {
-	int e = 0;
+	GUARD(vfs_lock);
 
-	spin_lock(&vfs_lock);
 	if (dir->ghost)
-		e = -ENOENT;
-	else if (find(dir, n->text, n->len))
-		e = -EEXIST;
-	else
-		insert(dir, n, node, NULL);
-	spin_unlock(&vfs_lock);
-	return e;
+		return -ENOENT;
+	if (find(dir, n->text, n->len))
+		return -EEXIST;
+	insert(dir, n, node, NULL);
+	return 0;
 }
 
 int tmpfs_create(struct vnode *dir, const char *name, size_t len, u32 mode, u64 rdev, const char *target,

@@ -111,8 +111,10 @@ int vfs_unmount(struct vnode *root, bool detach)
 	struct mount *other;
 	int e = 0;
 
-	if (root != m->root || root == vfs_root)
-		return root == vfs_root ? -EBUSY : -EINVAL;
+	if (root == vfs_root)
+		return -EBUSY;
+	if (root != m->root)
+		return -EINVAL;
 	spin_lock(&vfs_lock);
 	point = m->point;
 	TAILQ_FOREACH(other, &mounts, link)

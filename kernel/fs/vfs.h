@@ -104,6 +104,7 @@ static inline struct vnode *vnode_get(struct vnode *v)
 	return v;
 }
 void vnode_put(struct vnode *v);	/* NULL is welcome; no spin lock held */
+DEFINE_HELD(vnode)
 void vnode_stat(struct vnode *v, struct kstat *st);
 /* Opens V by Linux's FLAGS (its creation flags done): the file, holding V. 0 or -errno. */
 int vnode_open(struct vnode *v, u32 flags, struct file **out);

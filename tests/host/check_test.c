@@ -49,7 +49,7 @@ static void class_count(void) { leaf()->table.count[PTE_CLASS_ANON]--; }
 static void use_count(void) { leaf()->refs++; }
 static void table_dead(void) { leaf()->dead = true; }
 static void table_level(void) { parent()->level = 3; }
-static void table_base(void) { leaf()->table.base += MiB(2); }
+static void table_base(void) { leaf()->table.where++; }
 static void table_not_table(void) { leaf()->kind = FRAME_ANON; }
 static void group_bit(void) { leaf()->table.groups = 0; }
 static void table_no_exec(void) { *pt_slot(parent(), va) |= PTE_NX; }
@@ -60,7 +60,7 @@ static void nobody_holds(void) { pt_child(*slot(1))->refs = 0; }
 static void shared_and_writable(void) { frame_get(pt_child(*slot(2))); }
 static void more_than_region(void) { region(0)->flags &= ~R_WRITE; }
 static void exec_in_data(void) { *slot(0) = pte_set_exec(*slot(0), true); }
-static void open_in_barred(void) { region(17)->flags = 0, *slot(17) = pte_set_write(*slot(8), false); }
+static void open_in_barred(void) { region(17)->flags = 0, leaf()->table.groups |= 2, *slot(17) = pte_set_write(*slot(8), false); }
 static void kernels(void) { *slot(0) &= ~PTE_U; }
 static void no_class(void) { *slot(0) &= ~PTE_CLASS; }
 static void zero_written(void) { *slot(8) = pte_set_write(*slot(8), true); }

@@ -5,7 +5,6 @@
  */
 #pragma once
 #include "model.h"
-#include "mm/ptreclaim.h"
 
 #define agree(got, want) do { \
 	long got_ = (got), want_ = (want); \
@@ -122,15 +121,6 @@ static void do_drop(struct process *m, unsigned p, u64 n)
 	agree(r, want);
 }
 
-/* Asks for the tables that no entry needs; nobody can see that they go. */
-static void do_clean_up(struct process *m, unsigned p, u64 n)
-{
-	if (rnd(4))
-		agree(vm_advise(m->s, va_of(p), PAGES(n), MADV_CLEANUP_PGTABLE), 0);
-	else
-		reclaim_all();
-}
-
 static void do_fork_advice(struct process *m, unsigned p, u64 n)
 {
 	static const int advices[] = { MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK };
@@ -197,8 +187,6 @@ static void do_remap(struct process *m, unsigned p, u64 n)
 	if (!(flags & MREMAP_FIXED) && k < n && n > room)
 		return;				/* a shrink over several regions: see vm_test */
 	bool in_place = r && n == room && k > n && (!next || next->start >= old + PAGES(k));
-	if (m->page[p].locked || m->page[p + n - 1].locked)
-		kit_fail_none();		/* what it populates in the end may fail in part */
 	long got = vm_remap(m->s, old, PAGES(n), PAGES(k), flags, va_of(q));
 	if (gave_up(got))
 		return;

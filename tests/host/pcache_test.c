@@ -233,12 +233,157 @@ static void no_memory(void **state)
 	kit_file_close(file);
 }
 
+/* Pages that a look at INDEX, as FLAGS say, brings in. */
+static u64 brought(struct kit_file *file, u64 index, u32 flags)
+{
+	u64 before = file->cache.nr_pages;
+	struct frame *f;
+
+	assert_int_equal(pcache_get_as(&file->cache, index, flags, &f), 0);
+	assert_int_equal(*(u64 *)frame_ptr(f), kit_file_word(index, 0));
+	frame_put(f);
+	return file->cache.nr_pages - before;
+}
+
+static void reading_ahead(void **state)
+{
+	struct kit_file *file = kit_disk_file(5000);
+
+	(void)state;
+	tune.readahead_kb = 128;
+	assert_int_equal(brought(file, 0, 0), 32);	/* a file's beginning begins a stream */
+	assert_int_equal(file->reads, 1);
+	for (u64 p = 1; p < 32; p++)
+		assert_int_equal(brought(file, p, 0), 0);
+	assert_int_equal(brought(file, 32, 0), 32);
+	assert_int_equal(brought(file, 500, 0), 1);	/* a page out of the blue */
+	assert_int_equal(brought(file, 501, 0), 4);	/* its neighbour: perhaps a stream */
+	assert_int_equal(brought(file, 505, 0), 10);
+	assert_int_equal(brought(file, 64, 0), 32);	/* the other stream goes on */
+	assert_int_equal(brought(file, 515, 0), 30);
+	assert_int_equal(brought(file, 545, 0), 32);
+	assert_int_equal(brought(file, 499, 0), 1);	/* up to what is there */
+	assert_int_equal(brought(file, 96, R_RANDOM), 1);
+	assert_int_equal(brought(file, 1000, R_SEQUENTIAL), 64);
+	assert_int_equal(brought(file, 4990, R_SEQUENTIAL), 10);	/* up to the end */
+	tune.readahead_kb = 0;
+	assert_int_equal(brought(file, 1064, 0), 1);
+	tune.readahead_kb = 2048;
+	u64 reads = file->reads;
+	assert_int_equal(brought(file, 2000, R_SEQUENTIAL), 1024);
+	assert_int_equal(file->reads - reads, 1024 / PCACHE_READ_MAX);
+	pcache_willneed(&file->cache, 0, 10000);
+	assert_int_equal(file->cache.nr_pages, 5000);
+	assert_int_equal(file->pages_read, 5000);
+	kit_file_close(file);
+}
+
+static void errors_are_not_cached(void **state)
+{
+	struct kit_file *file = kit_disk_file(64);
+	struct space *s = kit_space();
+	vaddr_t va = kit_map_file(s, file, 0, 0, 64, R_READ);
+	struct frame *f;
+
+	(void)state;
+	tune.readahead_kb = 128;
+	file->bad_page = 5;
+	assert_int_equal(brought(file, 0, 0), 1);		/* the run fails, the page wanted does not */
+	assert_int_equal(moved(readahead_errors, assert_int_equal(pcache_get(&file->cache, 5, &f), -EIO)), 1);
+	assert_int_equal(look(file, 5), 0);
+	want_no_load(s, va + PAGES(5), FAULT_BUS);
+	want_load(s, va + PAGES(6), kit_file_word(6, 0));
+	pcache_willneed(&file->cache, 0, 63);
+	assert_int_equal(look(file, 5), 0);
+	file->bad_page = ~0UL;
+	want_load(s, va + PAGES(5), kit_file_word(5, 0));
+	kit_space_end(s);
+	kit_file_close(file);
+}
+
+static void dropping(void **state)
+{
+	struct kit_file *a = kit_disk_file(200), *b = kit_disk_file(1 << 20), *kept = kit_file(10, false);
+	struct space *s = kit_space();
+	vaddr_t va = kit_map_file(s, a, 0, 0, 200, R_READ), fixed;
+	struct frame *f;
+
+	(void)state;
+	pcache_willneed(&a->cache, 0, 199);
+	pcache_willneed(&b->cache, 1000, 1099);
+	put_page(kept, 3, 33);
+	fixed = kit_map_file(s, b, 0, 0, 4, R_READ | R_LOCKED);	/* and its pages with it */
+	tune.fault_around_bytes = 4096;
+	want_load(s, va + PAGES(7), kit_file_word(7, 0));
+	assert_int_equal(pcache_get(&a->cache, 9, &f), 0);
+	assert_int_equal(pcache_shrink(50, true), 50);
+	assert_int_equal(a->cache.nr_pages + b->cache.nr_pages, 254);
+	assert_int_equal(pcache_shrink(1000, true), 248);	/* but what is mapped, or held */
+	assert_int_equal(look(a, 7), kit_file_word(7, 0));
+	assert_int_equal(look(a, 9), kit_file_word(9, 0));
+	assert_int_equal(look(kept, 3), 33);
+	assert_int_equal(pcache_total_pages(false) - pcache_kept_pages(false), 6);
+	want_load(s, va + PAGES(8), kit_file_word(8, 0));
+	want_load(s, fixed, kit_file_word(0, 0));
+	assert_int_equal(pcache_evict(100), 3);			/* mapped ones too, not those locked in */
+	assert_int_equal(a->cache.nr_pages, 0);
+	assert_int_equal(kit_usage(s).file, 4);
+	assert_ptr_equal(f->cached.cache, NULL);
+	frame_put(f);
+	assert_int_equal(moved(readahead_reads, want_load(s, va + PAGES(7), kit_file_word(7, 0))), 1);
+	tune.fault_around_bytes = 65536;
+	kit_space_end(s);
+	kit_file_close(a);
+	assert_int_equal(pcache_evict(100), 4);
+	kit_file_close(b);
+	assert_int_equal(pcache_evict(100), 0);
+	kit_file_close(kept);
+}
+
+/* Memory full of clean pages is as good as free, for every allocator. */
+static void memory_short(void **state)
+{
+	struct kit_file *file = kit_disk_file(1 << 20);
+	struct space *s = kit_space();
+	struct frame *list = NULL, *f;
+	u64 n = 0, nodes = 0, i = 0;
+
+	(void)state;
+	for (u64 page = 0; page < 3 * frame_nr_total(); page++) {
+		assert_int_equal(pcache_get(&file->cache, page, &f), 0);
+		frame_put(f);
+	}
+	assert_in_range(frame_nr_free(), 1, frame_nr_total() / 16);
+	n = file->cache.nr_pages;
+	while ((f = frame_alloc(FRAME_KERNEL)) != NULL) {
+		f->free.next = list;
+		list = f;
+		i++;
+	}
+	assert_int_equal(file->cache.nr_pages, 0);
+	assert_true(i > n);
+	for (; list; list = f) {
+		f = list->free.next;
+		frame_put(list);
+	}
+	vaddr_t va = kit_map_file(s, file, 0, 0, 1 << 20, R_READ), anon = kit_anon(s, 0, frame_nr_total(), RW);
+	tune.readahead_kb = 128;
+	for (u64 page = 0; page < 2 * frame_nr_total(); page++)		/* and mapped, too */
+		want_load(s, va + PAGES(page), kit_file_word(page, 0));
+	nodes = frame_nr_total() / 8 * 7;
+	for (u64 page = 0; page < nodes; page++)
+		kit_store(s, anon + PAGES(page), page + 1);
+	kit_space_end(s);
+	kit_file_close(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(sparse), KIT_TEST(same_page_again), KIT_TEST(random_against_reference),
 		KIT_TEST(resize_zeroes_the_tail), KIT_TEST(truncation_unmaps), KIT_TEST(punching_unmaps),
-		KIT_TEST(shared_anonymous), KIT_TEST(no_memory),
+		KIT_TEST(shared_anonymous), KIT_TEST(no_memory), KIT_TEST(reading_ahead), KIT_TEST(errors_are_not_cached),
+		KIT_TEST(dropping), KIT_TEST(memory_short),
 	};
 
 	return KIT_RUN(tests);

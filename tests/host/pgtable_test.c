@@ -2,6 +2,7 @@
 /* Tests of mm/pgtable.c: the gate's counts and batch, tables coming and going, walks, runs of entries. */
 #include "kit.h"
 #include "arch/layout.h"
+#include "mm/fault_case.h"
 
 #define AREA 0x40000000UL		/* where leaf tables are made: GiB 1 */
 
@@ -12,7 +13,7 @@ static struct frame *table_at(struct space *s, vaddr_t va)
 	assert_non_null(t);
 	assert_ptr_equal(pt_find(s->root, va), t);
 	assert_int_equal(t->level, 1);
-	assert_int_equal(t->table.base, ALIGN_DOWN(va, MiB(2)));
+	assert_int_equal(pt_base(t), ALIGN_DOWN(va, MiB(2)));
 	return t;
 }
 
@@ -192,6 +193,7 @@ static void next_over_holes(void **state)
 static void unlinking(void **state)
 {
 	struct space *s = kit_space();
+	struct tlb_batch b;
 	struct frame *near, *far;
 
 	(void)state;
@@ -200,7 +202,9 @@ static void unlinking(void **state)
 	far = table_at(s, AREA + MiB(2));
 	store(s, near, AREA, anon_page());
 	store(s, far, AREA + MiB(2), anon_page());
-	pt_roll_back(s, AREA);				/* not empty: stays */
+	tlb_batch_begin(&b, s);
+	pt_unlink_empty(&b, AREA);			/* not empty: stays */
+	tlb_batch_finish(&b);
 	assert_ptr_equal(pt_find(s->root, AREA), near);
 	kit_check(s);
 	assert_int_equal(moved(pt_free, drop(s, AREA, 512)), 1);
@@ -244,8 +248,8 @@ static void out_of_memory(void **state)
 static void filling_and_clearing(void **state)
 {
 	struct space *s = kit_space();
-	struct frame *t, *f[6];
-	pte_t e[6];
+	struct frame *t, *f[6], *page[6];
+	pte_t like = pte_leaf(0, PTE_CLASS_ANON, PTE_USER);
 	struct tlb_batch b;
 
 	(void)state;
@@ -253,11 +257,11 @@ static void filling_and_clearing(void **state)
 	t = table_at(s, AREA);
 	for (unsigned i = 0; i < 6; i++) {
 		f[i] = frame_alloc_zeroed(FRAME_ANON);
-		e[i] = i == 2 ? 0 : pte_leaf(frame_pa(f[i]), PTE_CLASS_ANON, PTE_USER);
+		page[i] = i == 2 ? NULL : f[i];
 	}
 	pt_lock(t);
-	assert_int_equal(pt_fill(t, AREA + PAGES(509), e + 4, 1), 1);
-	assert_int_equal(pt_fill(t, AREA + PAGES(505), e, 6), 4);	/* not the hole, not the one that is there */
+	assert_int_equal(pt_fill(t, AREA + PAGES(509), 1, like, page + 4), 1);
+	assert_int_equal(pt_fill(t, AREA + PAGES(505), 6, like, page), 4);	/* not the hole, not the one that is there */
 	pt_unlock(t);
 	for (unsigned i = 0; i < 6; i++) {
 		assert_int_equal(f[i]->refs, i == 2 ? 1 : 2);
@@ -275,6 +279,15 @@ static void filling_and_clearing(void **state)
 	tlb_batch_finish(&b);
 	assert_int_equal(f[1]->kind, FRAME_FREE);
 	assert_int_equal(pt_live(t), 3);
+	assert_counts(t);
+	for (unsigned i = 0; i < 3; i++)
+		f[i] = frame_alloc_zeroed(FRAME_ANON);
+	pt_lock(t);
+	assert_int_equal(pt_fill_fresh(t, AREA + PAGES(505), 5, like, f), 3);	/* 506 to 508 */
+	assert_int_equal(pt_fill_same(t, AREA, 40, pte_leaf(0, PTE_CLASS_ZERO, PTE_USER), zero_frame), 40);
+	pt_unlock(t);
+	assert_int_equal(pt_live(t), 46);
+	assert_ptr_equal(pt_child(*pt_slot(t, AREA + PAGES(507))), f[1]);
 	assert_counts(t);
 	kit_space_end(s);
 }

@@ -103,9 +103,122 @@ static void shared_frames_stay(void **state)
 	kit_space_end(s);
 }
 
-/* From here on: does the fake TLB see what it should? Each of these must be found. */
+/* --- idle CPUs, and PCIDs --------------------------------------------------------------------------- */
+
 static struct space *space;
 
+/* CPU 1 has stored at AREA in S and has nothing to do; we are CPU 2, in S. */
+static void one_idle(struct space *s)
+{
+	kit_anon(s, AREA, 1024, RW);
+	fake_cpu_set(1);
+	kit_store(s, AREA, 7);
+	tlb_idle();
+	fake_cpu_set(2);
+	kit_store(s, AREA + PAGE_SIZE, 8);
+}
+
+static void idle_is_spared(void **state)
+{
+	struct space *s = kit_space();
+	u64 rounds = counter_sum(C_nr_tlb_remote_flush);
+
+	(void)state;
+	one_idle(s);
+	assert_int_equal(moved(tlb_idle_spared, vm_advise(s, AREA, PAGE_SIZE, MADV_DONTNEED)), 1);
+	assert_int_equal(counter_sum(C_nr_tlb_remote_flush), rounds);
+	assert_int_equal(s->cpus, 2 | 4);
+	fake_cpu_set(1);
+	assert_int_equal(moved(nr_tlb_local_flush_all, tlb_switch_space(s)), 1);
+	want_load(s, AREA, 0);
+	tlb_idle();
+	assert_int_equal(moved(nr_tlb_local_flush_all, tlb_switch_space(s)), 0);	/* nothing has changed */
+	tlb_idle();
+	fake_cpu_set(2);
+	assert_int_equal(moved(nr_tlb_remote_flush, vm_unmap(s, AREA, MiB(2))), 1);	/* a table goes */
+	assert_int_equal(s->cpus, 4);
+	kit_space_end(s);
+}
+
+static void idle_leaves_what_ends(void **state)
+{
+	struct space *s = kit_space();
+
+	(void)state;
+	one_idle(s);
+	tlb_idle();			/* both CPUs are */
+	space_put(s);
+	assert_int_equal(moved(tlb_switches, tlb_switch_space(NULL)), 0);
+}
+
+/* A CPU that was on S, or idles there, and comes back: sees what S has forgotten since, though nobody told it. */
+static void away_and_back(struct space *s, struct space *other)
+{
+	fake_cpu_set(1);
+	kit_store(s, AREA, 7);
+	want_load(s, AREA + PAGE_SIZE, 0);	/* so that the table stays */
+	other ? tlb_switch_space(other) : tlb_idle();
+	fake_cpu_set(2);
+	tlb_switch_space(s);
+	vm_advise(s, AREA, PAGE_SIZE, MADV_DONTNEED);
+}
+
+static void back_unaware(void *other)
+{
+	away_and_back(space, other);
+	space->flushes--;			/* as if nobody had counted it */
+	fake_cpu_set(1);
+	kit_load(space, AREA);
+}
+
+static void pcids(void **state)
+{
+	struct space *a = space = kit_space(), *other[8];
+
+	(void)state;
+	arch_pcids = true;
+	kit_anon(a, AREA, 1024, RW);
+	for (unsigned i = 0; i < ARRAY_SIZE(other); i++)
+		kit_anon(other[i] = kit_space(), AREA, 4, RW);
+	fake_cpu_set(1);
+	kit_store(a, AREA, 1);
+	tlb_switch_space(other[0]);
+	assert_int_equal(moved(tlb_switches_kept, tlb_switch_space(a)), 1);
+	want_load(a, AREA, 1);
+	away_and_back(a, other[0]);
+	fake_cpu_set(1);
+	assert_int_equal(moved(tlb_switches_kept, tlb_switch_space(a)), 0);
+	want_load(a, AREA, 0);
+	for (unsigned round = 0; round < 3; round++)		/* more than a CPU can know */
+		for (unsigned i = 0; i < ARRAY_SIZE(other); i++) {
+			want_load(other[i], AREA, round);
+			kit_store(other[i], AREA, round + 1);
+		}
+	want_load(a, AREA, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(other); i++)	/* a new space at the place of an old one */
+		kit_space_end(other[i]);
+	other[0] = kit_space();
+	kit_anon(other[0], AREA, 4, RW);
+	want_load(other[0], AREA, 0);
+	assert_non_null(strstr(fake_last_words(back_unaware, other[0]), "stale translation used"));
+	kit_space_end(other[0]);
+	kit_space_end(a);
+	arch_pcids = false;
+}
+
+static void back_from_idle(void **state)
+{
+	(void)state;
+	space = kit_space();
+	kit_anon(space, AREA, 1024, RW);
+	assert_non_null(strstr(fake_last_words(back_unaware, NULL), "stale translation used"));
+	away_and_back(space, NULL);
+	fake_cpu_set(1);
+	want_load(space, AREA, 0);
+	kit_space_end(space);
+}
+
+/* From here on: does the fake TLB see what it should? Each of these must be found. */
 static void stale_page(void *arg)
 {
 	struct frame *t = pt_find(space->root, AREA);
@@ -170,7 +283,7 @@ static void root_freed(void *arg)
 static void to_itself(void *arg)
 {
 	(void)arg;
-	arch_tlb_shootdown(1UL << fake_cpu, NULL, 0);
+	arch_tlb_shootdown(1UL << fake_cpu, &(struct tlb_request){ .count = 0 });
 }
 
 static void the_model_sees(void **state)
@@ -188,7 +301,7 @@ static void the_model_sees(void **state)
 		if (!strstr(words, "stale translation used"))
 			fail_msg("fault %u: %s", i, words);
 	}
-	assert_non_null(strstr(fake_last_words(root_freed, NULL), "root frame"));
+	assert_non_null(strstr(fake_last_words(root_freed, NULL), "cpus"));
 	assert_non_null(strstr(fake_last_words(to_itself, NULL), "to itself"));
 	want_load(space, AREA, 1);
 	kit_space_end(space);
@@ -199,6 +312,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(one_by_one_then_all), KIT_TEST(where_it_is_flushed), KIT_TEST(frees_follow_the_flush),
 		KIT_TEST(shared_frames_stay), KIT_TEST(the_model_sees),
+		KIT_TEST(idle_is_spared), KIT_TEST(idle_leaves_what_ends), KIT_TEST(back_from_idle), KIT_TEST(pcids),
 	};
 
 	return KIT_RUN(tests);

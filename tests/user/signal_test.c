@@ -441,6 +441,35 @@ static void impossible_frames(void)
 	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Long copies without end in sight stop for a signal: BYTES of addresses that are 1 MiB of memory. */
+static void long_copies_end(void)
+{
+	const size_t bytes = 1UL << 30;
+	int zero = open("/dev/zero", O_RDONLY), random = open("/dev/urandom", O_RDONLY), fd = memfd_create("x", 0);
+	char *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
+	struct sigaction act = { .sa_handler = nothing };
+
+	REQUIRE(at != MAP_FAILED && fd >= 0 && ftruncate(fd, MIB) == 0);
+	for (size_t i = 0; i < bytes; i += MIB)
+		REQUIRE(mmap(at + i, MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at + i);
+	sigaction(SIGALRM, &act, NULL);
+	for (int way = 0; way < 3; way++) {
+		ssize_t n;
+
+		setitimer(ITIMER_REAL, &soon, NULL);
+		n = way == 0 ? syscall(SYS_getrandom, at, bytes, 0) : read(way == 1 ? random : zero, at, bytes);
+		EXPECT(n > 0 && n < (ssize_t)bytes);
+	}
+	munmap(at, bytes);
+	close(zero), close(random), close(fd);
+}
+
 int main(void)
 {
 	RUN(faults_say_why);
@@ -457,5 +486,6 @@ int main(void)
 	RUN(timers);
 	RUN(default_actions);
 	RUN(impossible_frames);
+	RUN(long_copies_end);
 	return test_end();
 }

@@ -239,6 +239,19 @@ static void alarms(void)
 	EXPECT_EQ(alarm(0), 1000);
 }
 
+/* A timer that could not be told of is none: it takes up no place. */
+static void untold(void)
+{
+	timer_t id;
+	int made = 0;
+
+	for (int i = 0; i < 1100; i++)
+		made += syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, NULL) == 0 || errno != EFAULT;
+	EXPECT_EQ(made, 0);
+	EXPECT(timer_create(CLOCK_MONOTONIC, NULL, &id) == 0);
+	EXPECT(timer_delete(id) == 0);
+}
+
 int main(void)
 {
 	RUN(once_and_again);
@@ -247,5 +260,6 @@ int main(void)
 	RUN(to_a_thread_and_to_nobody);
 	RUN(cpu_time);
 	RUN(alarms);
+	RUN(untold);
 	return test_end();
 }

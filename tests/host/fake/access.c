@@ -20,9 +20,28 @@ bool fake_strict = true;
 void fake_jitter(void)
 {
 	static __thread u64 state;
+	u64 r = fake_strict ? 1 : fake_random(&state);
+	unsigned turns = r % 128 == 0 ? 40 : r % 8 == 0;	/* rarely, for long */
 
-	if (!fake_strict && fake_random(&state) % 8 == 0)
+	while (turns--)
 		sched_yield();
+}
+
+/* With threads, now and then: this CPU has nothing to do for a moment, or something else. */
+static void rest(void)
+{
+	static __thread u64 state;
+	u64 r = fake_strict ? 1 : fake_random(&state);
+
+	if (r % 8 == 0)
+		tlb_idle();
+	if (r % 32 == 4)
+		tlb_switch_space(NULL);
+	if (r % 16)
+		return;
+	fake_cpu_leave();
+	sched_yield();
+	fake_cpu_enter();
 }
 
 /* --- walking --------------------------------------------------------------------------------------- */
@@ -149,7 +168,7 @@ static bool try_access(struct space *s, vaddr_t va, unsigned error, u64 *value)
 	struct cached *e;
 
 	pthread_mutex_lock(&c->mutex);
-	bool answered = tlb_answer(fake_cpu);
+	bool answered = tlb_answer_all(fake_cpu);
 	if (c->root != s->root)
 		fake_fail("CPU %u does not run on the space's root", fake_cpu);
 	e = tlb_find(c, va);
@@ -184,6 +203,7 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 
 	if (va & 7 || va >= USER_END)
 		fake_fail("a test accesses %#lx", va);
+	rest();
 	tlb_switch_space(s);
 	epoch_leave();			/* to user mode, for one instruction */
 	fake_jitter();

@@ -16,6 +16,7 @@ struct cached {				/* a page; or, as an upper entry, the leaf table of 2 MiB */
 	u64 tag;			/* number of the page, or of the 2 MiB, + 1; 0: nothing */
 	struct frame *frame;
 	u32 generation;
+	u64 pcid;
 	bool write, exec, dirty;
 };
 
@@ -25,6 +26,7 @@ struct fake_cpu {
 	pthread_mutex_t mutex;
 	bool in_kernel;			/* interrupts off: answers only where it would */
 	struct frame *root;
+	u64 pcid;
 	unsigned turn;			/* for eviction */
 	struct request *requests;
 	struct cached tlb[TLB_SETS][TLB_WAYS], upper[UPPER];
@@ -33,11 +35,11 @@ struct fake_cpu {
 
 extern struct fake_cpu fake_cpus[MAX_CPUS];
 
-/* All: the CPU's mutex is held. */
+/* All: the CPU's mutex is held. What is cached under another PCID than the current one is not found. */
 struct cached *tlb_find(struct fake_cpu *c, vaddr_t va);
 struct cached *tlb_insert(struct fake_cpu *c, vaddr_t va, struct cached what);	/* what.tag is set here */
 struct cached *upper_find(struct fake_cpu *c, vaddr_t va);
 void upper_insert(struct fake_cpu *c, vaddr_t va, struct cached what);
 void cached_drop(struct cached *e);
-bool tlb_answer(u32 cpu);		/* does what others asked of CPU; did any? */
+bool tlb_answer_all(u32 cpu);		/* does what others asked of CPU; did any? */
 void tlb_start(void);

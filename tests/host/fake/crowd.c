@@ -94,13 +94,14 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 /*
  * What ThreadSanitizer shall not report: looks without a lock that are decided again under one. A fault finds
  * its region in the tree, whose macros store plainly, and reads its fields; space->seq is validated under the
- * table's lock before anything comes of it (mm/space.h). Whether a table seems empty is a hint only.
+ * table's lock before anything comes of it (mm/space.h). Whether a table seems empty is a hint only,
+ * and so is the number of free frames, a sum of what each CPU counts for itself.
  */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
 	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^try$\n"
-	       "race:^pt_unlink_if_empty$\n";
+	       "race:^pt_unlink_if_empty$\nrace:^frame_nr_kind$\n";
 }
 
 /* Long memory, so that the other side of a race has a stack to be recognized by. */

@@ -15,7 +15,7 @@
 #include "mm/frame.h"
 #include "mm/space.h"
 
-/* Memory of MIB MiB, an empty kernel root, CPU 0. Once per process, before anything else. */
+/* Memory of MIB MiB, an empty kernel root, CPU 0; PCIDs if QUIRE_PCIDS=1 or ThreadSanitizer watches. Once per process, before anything else. */
 void fake_start(unsigned mib);
 
 /* The calling thread is CPU from now on; the one it was is in user mode or idle. */

@@ -3,6 +3,7 @@
 #include "kit.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include "arch/cpu.h"
 #include "mm/kmem.h"
 #include "mm/limbo.h"
 
@@ -40,6 +41,7 @@ int kit_test_setup(void **state)
 {
 	(void)state;
 	tune.fork_share = kit_fork_share;
+	tune.readahead_kb = 0;
 	fake_cpu_set(0);
 	free_before = kit_free_frames();
 	return 0;
@@ -112,15 +114,34 @@ static int file_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
 	struct kit_file *file = container_of(c, struct kit_file, cache);
 
 	__atomic_fetch_add(&file->reads, 1, __ATOMIC_RELAXED);
-	if (file->broken)
-		return -EIO;
 	for (unsigned at = 0; at < n; at++) {
 		u64 *word = frame_ptr(f[at]);
+		u8 *flight = &file->in_flight[(index + at) % ARRAY_SIZE(file->in_flight)];
 
+		if (file->broken || index + at == READ_ONCE(file->bad_page))
+			return -EIO;
+		if (__atomic_fetch_add(flight, 1, __ATOMIC_RELAXED) && file->careful)
+			fake_fail("page %lu is read twice at a time", index + at);
+		if (file->careful)
+			fake_jitter();
+		__atomic_fetch_sub(flight, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&file->pages_read, 1, __ATOMIC_RELAXED);
 		for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
 			word[i] = kit_file_word(index + at, i);
 	}
 	return 0;
+}
+
+/* Threads of the host wait for a reading as CPUs do for a lock. */
+void pcache_wait(struct spinlock *held)
+{
+	spin_unlock(held);
+	arch_spin_wait();
+	spin_lock(held);
+}
+
+void pcache_wake(void)
+{
 }
 
 static void file_name(struct pcache *c, char *buf, size_t size)
@@ -136,6 +157,18 @@ static void file_identity(struct pcache *c, u64 *dev, u64 *ino)
 	*ino = 42;
 }
 
+static struct kit_file *make_file(u64 pages, const struct pcache_ops *ops, bool shmem)
+{
+	struct kit_file *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->refs = 1;
+	f->bad_page = ~0UL;
+	pcache_init(&f->cache, ops, shmem);
+	pcache_resize(&f->cache, PAGES(pages));
+	return f;
+}
+
 struct kit_file *kit_file(u64 pages, bool shmem)
 {
 	static const struct pcache_ops with_read = {
@@ -144,13 +177,18 @@ struct kit_file *kit_file(u64 pages, bool shmem)
 	static const struct pcache_ops without = {
 		.get = file_get, .put = file_put, .name = file_name, .identity = file_identity,
 	};
-	struct kit_file *f = calloc(1, sizeof(*f));
 
-	assert_non_null(f);
-	f->refs = 1;
-	pcache_init(&f->cache, shmem ? &without : &with_read, shmem);
-	pcache_resize(&f->cache, PAGES(pages));
-	return f;
+	return make_file(pages, shmem ? &without : &with_read, shmem);
+}
+
+struct kit_file *kit_disk_file(u64 pages)
+{
+	static const struct pcache_ops clean = {
+		.get = file_get, .put = file_put, .read_many = file_read, .clean = true, .name = file_name,
+		.identity = file_identity,
+	};
+
+	return make_file(pages, &clean, false);
 }
 
 void kit_file_close(struct kit_file *f)

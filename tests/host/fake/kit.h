@@ -50,15 +50,19 @@ long kit_try_anon(struct space *s, vaddr_t addr, u64 pages, u32 flags);
 
 /*
  * A file of PAGES pages whose word W of page P reads as kit_file_word(P, W), through ops->read_many unless
- * it is shmem (then it reads as zeroes).
+ * it is shmem (then it reads as zeroes). No page is read ahead unless the test sets tune.readahead_kb.
  */
 struct kit_file {
 	struct pcache cache;
 	u64 refs;			/* 1 for the test, 1 for each region */
-	u64 reads;
-	bool broken;			/* reads fail with -EIO */
+	u64 reads, pages_read;		/* calls, and pages of calls that did not fail before */
+	u64 bad_page;			/* reading it fails with -EIO; so does, if */
+	bool broken;			/* everything */
+	bool careful;			/* reading takes its time; fails the test if two threads read one page */
+	u8 in_flight[256];		/* by page modulo 256: threads that read it */
 };
 struct kit_file *kit_file(u64 pages, bool shmem);
+struct kit_file *kit_disk_file(u64 pages);	/* the same, clean: its pages can be dropped */
 void kit_file_close(struct kit_file *f);	/* no region maps it any more */
 u64 kit_file_word(u64 page, u64 word);
 vaddr_t kit_map_file(struct space *s, struct kit_file *f, vaddr_t addr, u64 pgoff, u64 pages, u32 flags);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_around.h - the part of bench.c that times faults on files, and what is given ahead of a fault.
+ *
+ * Included by bench.c alone, after the functions that it uses.
+ */
+#ifndef USER_BENCH_AROUND_H
+#define USER_BENCH_AROUND_H
+
+/* A file of REGION bytes in /tmp, whose pages start with the low byte of their number plus 1. */
+static int pattern_file(void)
+{
+	static const char path[] = "/tmp/bench.tmp";
+	static char page[PAGE];
+	static int fd = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		die(errno, "%s", path);
+	unlink(path);
+	for (size_t p = 0; p < REGION_PAGES; p++) {
+		page[0] = (char)(p + 1);
+		if (write(fd, page, PAGE) != (ssize_t)PAGE)
+			die(errno, "%s", path);
+	}
+	return fd;
+}
+
+static char *map_file(int prot)
+{
+	char *at = mmap(NULL, REGION, prot, MAP_PRIVATE, pattern_file(), 0);
+
+	if (at == MAP_FAILED)
+		die(errno, "mmap of a file");
+	return at;
+}
+
+static uint64_t file_read_page(const struct section *s)
+{
+	char *at = map_file(PROT_READ);
+	uint64_t before = faults(), ticks = read_pages(at, REGION);
+	uint64_t moved = faults() - before;
+
+	check(moved >= REGION / (2 * MIB) && moved <= REGION_PAGES + 8,
+	      "%s: %llu faults for %llu pages", s->name, (unsigned long long)moved,
+	      (unsigned long long)REGION_PAGES);
+	ticks = net(ticks, read_pages(at, REGION));
+	for (size_t p = 0; p < REGION_PAGES; p++)
+		check(peek(at + p * PAGE) == (uint8_t)(p + 1), "%s: page %zu is wrong", s->name, p);
+	munmap(at, REGION);
+	return ticks;
+}
+
+static uint64_t private_file_write_fault(const struct section *s)
+{
+	char *at = map_file(PROT_READ | PROT_WRITE), byte;
+	uint64_t before = faults(), ticks = write_pages(at, REGION, 0);
+
+	expect_faults(s->name, before, REGION_PAGES);
+	ticks = net(ticks, write_pages(at, REGION, 0));
+	for (size_t p = 0; p < REGION_PAGES; p += 61)
+		check(pread(pattern_file(), &byte, 1, (off_t)(p * PAGE)) == 1 &&
+			      byte == (char)(p + 1),
+		      "%s: a private write reached the file", s->name);
+	munmap(at, REGION);
+	return ticks;
+}
+
+static const struct section around_sections[] = {
+	ROW("file_read_page", file_read_page, REGION_PAGES, REGION, 0),
+	ROW("private_file_write_fault", private_file_write_fault, REGION_PAGES, 2 * REGION, 0),
+};
+
+#endif
