@@ -2,7 +2,8 @@
 /*
  * init.c - the first program, /sbin/init.
  *
- * It finds /proc, /dev and /tmp ready. When /etc/command exists (tools/run wrote
+ * It finds /proc, /dev and /tmp ready, and mounts the first disk at /disk if it holds
+ * an ext2 file system. When /etc/command exists (tools/run wrote
  * it: an argument vector, each word ended by a NUL), it runs that in the shell
  * with nothing to read, standard output on the second serial line and standard
  * error on the console. Otherwise it greets and starts an interactive shell that
@@ -11,18 +12,21 @@
  * is how the kernel knows that the machine is done.
  */
 #include "user/quire.h"
+#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define SHELL	   "/bin/sh"
 #define SHELL_RC   "/etc/shrc"
 #define CANNOT_RUN 126
+#define DISK	   "/disk"
 
 static char *const environment[] = {
 	"HOME=/root",
-	"PATH=/bin:/usr/bin:/sbin:/disk/bin",
+	"PATH=/bin:/usr/bin:/sbin:" DISK "/bin",
 	"TERM=vt102",
 	"SHELL=" SHELL,
 	"USER=root",
@@ -47,6 +51,46 @@ static bool put_on(int fd, const char *path, int flags)
 		close(opened);
 	}
 	return true;
+}
+
+/* Link what folder has on the disk and lacks here. */
+static void link_lacking(const char *folder)
+{
+	char there[512], here[512];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(there, sizeof(there), DISK "/%s", folder);
+	dir = opendir(there);
+	while (dir && (e = readdir(dir))) {
+		snprintf(there, sizeof(there), DISK "/%s/%s", folder, e->d_name);
+		snprintf(here, sizeof(here), "/%s/%s", folder, e->d_name);
+		if (e->d_name[0] != '.' && symlink(there, here) && errno != EEXIST)
+			dprintf(2, "init: %s: %s\n", here, strerror(errno));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/*
+ * Mount the disk; the kernel says what becomes of it. Programs on it look for their loader,
+ * libraries and data where they were installed: these paths lead to the disk, unless there
+ * is something here already.
+ */
+static void mount_disk(void)
+{
+	static const char *const folders[] = { "etc", "lib", "lib32", "lib64", "opt", "usr" };
+	char there[64], here[64];
+
+	if (access("/dev/vda", F_OK) || (mkdir(DISK, 0755) && errno != EEXIST) ||
+	    mount("/dev/vda", DISK, "ext2", MS_RDONLY, NULL))
+		return;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		snprintf(there, sizeof(there), DISK "/%s", folders[i]);
+		snprintf(here, sizeof(here), "/%s", folders[i]);
+		if (!access(there, F_OK) && symlink(there, here) && errno == EEXIST)
+			link_lacking(folders[i]);
+	}
 }
 
 /* The words of /etc/command, or NULL when there is no command. */
@@ -181,6 +225,7 @@ int main(void)
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			put_on(fd, "/dev/console", O_RDWR);
+	mount_disk();
 	words = read_command();
 	if (!words)
 		greet();

@@ -97,11 +97,11 @@ static const struct file_ops device_ops = {
 	.open = device_open, .read_iov = device_read, .mmap = device_mmap, .ioctl = device_ioctl, .seekable = true,
 };
 
-struct block_device *block_find(const char *name)
+struct block_device *block_find(u64 rdev)
 {
 	struct block_device *d = devices;
 
-	while (d && strcmp(d->name, name))
+	while (d && d->rdev != rdev)
 		d = d->next;
 	return d;
 }

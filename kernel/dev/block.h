@@ -30,7 +30,7 @@ struct block_device {
 /* Reads all N pieces, asleep meanwhile; no spin lock is held. 0 or -EIO (then any part may have been read). */
 int block_read(struct block_device *d, const struct block_piece *p, unsigned n);
 
-struct block_device *block_find(const char *name);	/* "vda"; NULL: there is none */
+struct block_device *block_find(u64 rdev);	/* NULL: there is none */
 
 /* Boot: finds the virtio disks: vda, vdb ... */
 void virtio_blk_init(void);

@@ -188,7 +188,7 @@ static int mount_at(const char *path, const struct fs_type *type, u32 mode)
 	if (!w.vnode)
 		e = make(&w, S_IFDIR | 0755, NULL, &w.vnode);
 	if (!e)
-		e = vfs_mount(type, w.vnode);
+		e = vfs_mount(type, NULL, w.vnode);
 	if (!e && !type->fixed)
 		w.vnode->mounted->root->mode = S_IFDIR | mode;
 	walk_end(&w);
@@ -198,13 +198,12 @@ static int mount_at(const char *path, const struct fs_type *type, u32 mode)
 const char *fs_init(const void *data, size_t size)
 {
 	static char reason[96];
-	struct mount *root = mount_create(&rootfs_type);
+	struct mount *root;
 	const char *why;
 	struct vnode *dev;
 	int e;
 
-	nameless = mount_create(&tmpfs_type);
-	if (!root || !nameless)
+	if (mount_create(&rootfs_type, NULL, &root) || mount_create(&tmpfs_type, NULL, &nameless))
 		return "not enough memory for a root directory";
 	vfs_root = vnode_get(root->root);
 	why = data && size ? unpack(data, size) : "there is none";

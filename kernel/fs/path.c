@@ -308,7 +308,7 @@ int vfs_open(struct vnode *start, const char *path, u32 flags, u32 mode, struct 
 		} else if (w.vnode) {
 			e = open_existing(w.vnode, flags, out);
 		} else if (!w.dir->ops->create) {
-			e = -EACCES;
+			e = vfs_refusal(w.dir, -EACCES);
 		} else {
 			e = w.dir->ops->create(w.dir, w.name, w.len,
 					       S_IFREG | (mode & 07777 & ~fs_umask()), 0, NULL, &w.vnode);

@@ -172,7 +172,7 @@ static struct vnode *proc_release(struct vnode *v)
 static const struct vnode_ops proc_ops = { PROC_VNODE_OPS };
 static const struct vnode_ops proc_target_ops = { PROC_VNODE_OPS, .follow = proc_follow };
 
-static int proc_mount(struct mount *m)
+static int proc_mount(struct mount *m, const char *source __unused)
 {
 	proc_load_start();
 	return node_make(m, NULL, &proc_root, "", 0, &m->root);

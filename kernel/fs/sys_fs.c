@@ -22,7 +22,7 @@ static long create_at(u64 dirfd, u64 path, u32 mode, u64 rdev, const char *targe
 	else if (a.w.slash && !slash)
 		e = -ENOENT;
 	else if (!a.w.dir->ops->create)
-		e = -EPERM;
+		e = vfs_refusal(a.w.dir, -EPERM);
 	else
 		e = a.w.dir->ops->create(a.w.dir, a.w.name, a.w.len, mode, rdev, target, &v);
 	at_end(&a);
@@ -81,7 +81,7 @@ long sys_linkat(u64 from_fd, u64 from, u64 to_fd, u64 to, u64 flags, REST5)
 	else if (a.w.dir->mount != v->mount)
 		e = -EXDEV;
 	else if (S_ISDIR(v->mode) || !a.w.dir->ops->link)
-		e = -EPERM;
+		e = vfs_refusal(a.w.dir, -EPERM);
 	else
 		e = a.w.dir->ops->link(a.w.dir, a.w.name, a.w.len, v);
 	at_end(&a);
@@ -102,7 +102,7 @@ static long unlink_at(u64 dirfd, u64 path, bool rmdir)
 	else if (a.w.vnode->mount != a.w.dir->mount)
 		e = rmdir ? -EBUSY : -EISDIR;	/* a mount's root */
 	else if (!a.w.dir->ops->unlink)
-		e = -EPERM;
+		e = vfs_refusal(a.w.dir, -EPERM);
 	else
 		e = a.w.dir->ops->unlink(a.w.dir, a.w.name, a.w.len, rmdir);
 	at_end(&a);
@@ -127,7 +127,7 @@ static long rename_walked(struct walk *from, struct walk *to, u64 flags)
 	if (from->vnode->mount != from->dir->mount || (to->vnode && to->vnode->mount != to->dir->mount))
 		return -EBUSY;
 	if (!from->dir->ops->rename)
-		return -EPERM;
+		return vfs_refusal(from->dir, -EPERM);
 	return from->dir->ops->rename(from->dir, from->name, from->len, to->dir, to->name, to->len, flags);
 }
 
@@ -155,7 +155,7 @@ long sys_truncate(u64 path, u64 size, REST2)
 	HELD(vnode) v = NULL;
 	long e = (s64)size < 0 ? -EINVAL : at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v);
 
-	return e ? e : S_ISDIR(v->mode) ? -EISDIR : v->ops->resize ? v->ops->resize(v, size) : -EINVAL;
+	return e ? e : S_ISDIR(v->mode) ? -EISDIR : v->ops->resize ? v->ops->resize(v, size) : vfs_refusal(v, -EINVAL);
 }
 
 /* Is F open for writing? */
@@ -198,28 +198,45 @@ long sys_fallocate(u64 fd, u64 mode, u64 start, u64 len, REST4)
 	return f->vnode->ops->allocate ? f->vnode->ops->allocate(f->vnode, how, start, start + len) : -EOPNOTSUPP;
 }
 
-/* Flags that allow less or cache less, none of which matters here. Read-only, which would, is not among them. */
+#define MS_RDONLY 1UL
+/* Flags that allow less or cache less, none of which matters here. */
 #define MS_KNOWN 0x3218ddeUL
 enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
 
-long sys_mount(u64 source __unused, u64 path, u64 type, u64 flags, u64 data __unused, REST5)
+/* Mounts TYPE on what PATH names; SOURCE is its device's path. What is read-only is mounted so or not at all, and
+ * nothing else is. */
+static long mount_on(u64 path, const struct fs_type *type, u64 source, bool read_only)
 {
-	static const struct fs_type *const types[] = { &tmpfs_type, &procfs_type };
 	HELD(vnode) v = NULL;
+	char *from = path_page();
+	long e = from ? at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v) : -ENOMEM;
+
+	if (!e && type->read_only)
+		e = MIN(user_copy_string(from, source, PATH_MAX), 0);
+	if (!e && type->read_only != read_only)
+		e = read_only ? -EINVAL : -EACCES;
+	if (!e)
+		e = vfs_mount(type, from, v);
+	path_page_free(from);
+	return e;
+}
+
+long sys_mount(u64 source, u64 path, u64 type, u64 flags, u64 data __unused, REST5)
+{
+	static const struct fs_type *const types[] = { &tmpfs_type, &procfs_type, &ext2_type };
 	char name[32];
 	ssize_t n;
 
 	if ((flags & 0xffff0000) == 0xc0ed0000)	/* an old magic number that Linux ignores too */
 		flags &= 0xffff;
-	if (flags & ~MS_KNOWN)
+	if (flags & ~(MS_KNOWN | MS_RDONLY))
 		return -EINVAL;		/* bind, move, remount, propagation */
 	n = user_copy_string(name, type, sizeof(name));
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -ENODEV : n;
-	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
 		if (!strcmp(name, types[i]->name))
-			return at_lookup(AT_FDCWD, path, WALK_FOLLOW, &v) ?: vfs_mount(types[i], v);
-	}
+			return mount_on(path, types[i], source, flags & MS_RDONLY);
 	return -ENODEV;
 }
 

@@ -129,7 +129,7 @@ long sys_statx(u64 dirfd, u64 path, u64 flags, u64 mask, u64 buf, REST5)
 	return user_put(buf, &st);
 }
 
-/* Everybody is root: only execution can be refused, where nobody has the x bit. */
+/* Everybody is root: only execution can be refused, where nobody has the x bit; and writing where nobody can. */
 long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, REST4)
 {
 	HELD(vnode) v = NULL;
@@ -138,6 +138,8 @@ long sys_faccessat2(u64 dirfd, u64 path, u64 mode, u64 flags, REST4)
 	if (mode & ~7UL || flags & ~(u64)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	e = at_lookup(dirfd, path, at_walk_flags(flags), &v);
+	if (!e && mode & 2 && !S_ISDEVICE(v->mode))
+		e = vfs_refusal(v, 0);
 	return e ? e : mode & 1 && !S_ISDIR(v->mode) && !(v->mode & 0111) ? -EACCES : 0;
 }
 
@@ -183,8 +185,8 @@ struct change {
 
 static long change_vnode(struct vnode *v, const struct change *c)
 {
-	if (v->mount->type->fixed)
-		return -EPERM;
+	if (v->mount->type->fixed || v->mount->type->read_only)
+		return vfs_refusal(v, -EPERM);
 	if (c->has_mode && S_ISLNK(v->mode))
 		return -EOPNOTSUPP;
 	GUARD(vfs_lock);
@@ -303,7 +305,7 @@ struct statfs {
 	s64 namelen, frsize, flags, spare[4];
 };
 _Static_assert(sizeof(struct statfs) == 120, "struct statfs");
-#define ST_VALID 0x20
+enum { ST_RDONLY = 1, ST_VALID = 0x20 };
 
 static long put_statfs(vaddr_t buf, const struct vnode *v)
 {
@@ -313,7 +315,18 @@ static long put_statfs(vaddr_t buf, const struct vnode *v)
 		.fsid = { v->mount->dev, 0 },
 	};
 
-	if (!type->fixed) {
+	if (type->read_only)
+		st.flags |= ST_RDONLY;
+	if (type->usage) {
+		struct fs_usage u;
+
+		type->usage(v->mount, &u);
+		st.bsize = st.frsize = (s64)u.block_size;
+		st.blocks = u.blocks;
+		st.bfree = st.bavail = u.free_blocks;
+		st.files = u.files;
+		st.ffree = u.free_files;
+	} else if (!type->fixed) {
 		u64 used = pcache_kept_pages(type->shmem);
 
 		st.blocks = frame_nr_total() / 2;

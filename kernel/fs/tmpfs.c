@@ -122,7 +122,7 @@ static int node_open(struct vnode *v, struct file *f)
 	return S_ISFIFO(v->mode) ? pipe_open(f, &tnode_of(v)->pipe, true) : 0;
 }
 
-static int fs_mount(struct mount *m)
+static int fs_mount(struct mount *m, const char *source __unused)
 {
 	struct tnode *root = tnode_create(m, S_IFDIR | 0755, 0, NULL);
 

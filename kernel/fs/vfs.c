@@ -36,8 +36,10 @@ void vnode_init(struct vnode *v, struct mount *m, const struct vnode_ops *ops,
 
 static void mount_put(struct mount *m)
 {
-	if (!__atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
-		kmem_free(m);
+	if (__atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	kmem_free(m->data);
+	kmem_free(m);
 }
 
 void vnode_put(struct vnode *v)
@@ -62,31 +64,36 @@ void vnode_stat(struct vnode *v, struct kstat *st)
 		v->ops->stat(v, st);
 }
 
-struct mount *mount_create(const struct fs_type *type)
+int mount_create(const struct fs_type *type, const char *source, struct mount **out)
 {
 	struct mount *m = kmem_alloc(sizeof(*m));
+	int e;
 
 	if (!m)
-		return NULL;
+		return -ENOMEM;
+	m->source = type->name;
 	m->type = type;
 	m->refs = 1;
 	m->dev = __atomic_add_fetch(&last_dev, 1, __ATOMIC_RELAXED);
-	if (type->mount(m)) {
-		kmem_free(m);
-		return NULL;
+	e = type->mount(m, source);
+	if (e) {
+		mount_put(m);
+		return e;
 	}
-	return m;
+	*out = m;
+	return 0;
 }
 
-int vfs_mount(const struct fs_type *type, struct vnode *point)
+int vfs_mount(const struct fs_type *type, const char *source, struct vnode *point)
 {
 	struct mount *m;
+	int e;
 
 	if (!S_ISDIR(point->mode))
 		return -ENOTDIR;
-	m = mount_create(type);
-	if (!m)
-		return -ENOMEM;
+	e = mount_create(type, source, &m);
+	if (e)
+		return e;
 	spin_lock(&vfs_lock);
 	if (!point->mounted) {
 		m->point = vnode_get(point);
@@ -164,8 +171,10 @@ void vfs_mounts_text(struct text *t)
 		spin_unlock(&vfs_lock);
 		if (!root)
 			break;
+		const struct fs_type *type = root->mount->type;
 		if (!vfs_path(root, page, PATH_MAX))
-			text_printf(t, "%s %s %s rw 0 0\n", root->mount->type->name, page, root->mount->type->name);
+			text_printf(t, "%s%s %s %s %s 0 0\n", type->read_only ? "/dev/" : "", root->mount->source, page,
+				    type->name, type->read_only ? "ro" : "rw");
 		vnode_put(root);
 	}
 	path_page_free(page);

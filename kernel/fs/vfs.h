@@ -123,36 +123,52 @@ struct mount {
 	struct vnode *point;		/* the directory covered, held; NULL: the root of all (vfs_lock) */
 	u32 refs;			/* the mount itself, and each vnode */
 	u32 dev;			/* st_dev */
+	const char *source;		/* its device's name, or the type's */
+	void *data;			/* the type's own; kmem, freed with it */
 	u64 last_ino;			/* atomic; given so far, for whoever wants it */
 	TAILQ_ENTRY(mount) link;	/* in mounts, by age (vfs_lock) */
 };
 TAILQ_HEAD(mount_list, mount);
+
+/* What statfs shows: blocks of BLOCK_SIZE bytes, files. */
+struct fs_usage { u64 block_size, blocks, free_blocks, files, free_files; };
 
 struct fs_type {
 	const char *name;
 	u64 magic;			/* f_type of statfs */
 	bool fixed;			/* chmod, chown, utime: EPERM */
 	bool shmem;			/* tmpfs: its pages count as shared memory, not as file */
-	/* Makes M->root (held once for the mount). 0 or -errno. */
-	int (*mount)(struct mount *m);
+	bool read_only;			/* what would change it is EROFS; it lies on a block device */
+	/* Makes M->root (held once for the mount), from SOURCE, a path, if it lies on a device. 0 or -errno. */
+	int (*mount)(struct mount *m, const char *source);
 	/* Optional, called before unmounting: -EBUSY unless DETACH; drops what the tree holds. */
 	int (*unmount)(struct mount *m, bool detach);
+	/* Optional: for statfs. NULL: as much as memory allows. */
+	void (*usage)(struct mount *m, struct fs_usage *u);
 };
+
+/* Why a change that V's file system has no hook for is refused: EROFS, or else OTHERWISE (negative). */
+static inline int vfs_refusal(const struct vnode *v, int otherwise)
+{
+	return v->mount->type->read_only ? -EROFS : otherwise;
+}
+
 extern const struct fs_type tmpfs_type, rootfs_type;	/* the same but for shmem */
 extern const struct fs_type procfs_type;	/* kernel/fs/proc.c */
+extern const struct fs_type ext2_type;		/* kernel/fs/ext2_mount.c */
 
 extern struct spinlock vfs_lock;
 extern struct vnode *vfs_root;
 extern struct mount_list mounts;
 extern struct mount *nameless;	/* a tmpfs that is mounted nowhere: pipes, memfd_create */
 
-/* A new TYPE, mounted nowhere yet; NULL: no memory. */
-struct mount *mount_create(const struct fs_type *type);
-/* Mounts a new TYPE on directory POINT. 0, -EBUSY, -ENOTDIR, -ENOMEM. */
-int vfs_mount(const struct fs_type *type, struct vnode *point);
+/* A new TYPE from SOURCE, mounted nowhere yet. 0, -ENOMEM, or what the type says. */
+int mount_create(const struct fs_type *type, const char *source, struct mount **out);
+/* Mounts one on directory POINT. The same, -EBUSY, -ENOTDIR. */
+int vfs_mount(const struct fs_type *type, const char *source, struct vnode *point);
 /* ROOT: what the mount point shows. 0, -EINVAL (not a mount's root), -EBUSY. */
 int vfs_unmount(struct vnode *root, bool detach);
-/* "type path type rw 0 0" lines of /proc/mounts. */
+/* "source path type rw 0 0" lines of /proc/mounts. */
 struct text;
 void vfs_mounts_text(struct text *t);
 

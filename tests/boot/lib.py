@@ -73,6 +73,16 @@ def compile(source, name, *flags, static=True):
     return path
 
 
+def mke2fs(tree, name, size, *options):
+    """An ext2 image of SIZE that holds the files under TREE; returns its path."""
+    path = os.path.join(SCRATCH, name + ".ext2")
+    env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+    if os.path.exists(path):
+        os.unlink(path)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree, *options, path, size], env=env, check=True)
+    return path
+
+
 def skip(why):
     print(why)
     sys.exit(77)
