@@ -160,6 +160,7 @@ struct frame *pt_make(struct space *s, vaddr_t va)
 			struct tlb_batch b;
 
 			tlb_batch_begin(&b, s);
+			b.everyone = s;		/* a fork may come between: what goes may be the child's too */
 			pt_unlink_empty(&b, va);
 			tlb_batch_finish(&b);
 			return NULL;

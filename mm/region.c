@@ -136,6 +136,7 @@ static u32 copy_tree(struct space *s, struct region *from, struct region *above,
 	if (!copy)
 		return 0;
 	s->nr_regions++;
+	s->pages += (copy->end - copy->start) >> PAGE_SHIFT;
 	copy->flags &= ~R_LOCKED;
 	copy->space = s;
 	RB_PARENT(copy, node) = above;
@@ -150,7 +151,6 @@ static u32 copy_tree(struct space *s, struct region *from, struct region *above,
 int region_copy_all(struct space *from, struct space *to, u32 *flags)
 {
 	*flags = RB_EMPTY(&from->regions) ? 0 : copy_tree(to, RB_ROOT(&from->regions), NULL, &RB_ROOT(&to->regions));
-	to->pages = from->pages;
 	return to->nr_regions == from->nr_regions ? 0 : -ENOMEM;
 }
 

@@ -25,6 +25,7 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 {
 	struct pt_piece p = PT_PIECE(s->root, start, end);
 
+	b->everyone = true;	/* others may use these tables: a fork can come at any moment, we have not S's lock */
 	while (pt_next(&p)) {
 		bool own = false;
 
@@ -37,9 +38,7 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 			pt_again(&p);
 			continue;
 		}
-		b->everyone |= READ_ONCE(s->shares);
 		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
-		b->everyone |= READ_ONCE(s->shares);			/* a fork may have come between */
 		bool empty = !pt_live(p.table);
 		pt_unlock(p.table);
 		if (own && empty && tune.pt_reclaim <= PT_RECLAIM_DEFERRED)

@@ -217,11 +217,37 @@ static void no_memory(void **state)
 	kit_file_close(f);
 }
 
+/* A file is cut at the moment of a space's first fork: who cuts may have seen it before the fork, the child's
+ * CPU walks the same tables already, and more pages go than one batch holds. */
+static void truncation_and_the_first_fork(void **state)
+{
+	struct kit_file *f = kit_file(150, false);
+	struct space *s = kit_space(), *child;
+
+	(void)state;
+	kit_map_file(s, f, AREA, 0, 150, RW);
+	for (u64 p = 0; p < 150; p++)
+		kit_store(s, AREA + PAGES(p), p);
+	child = space_fork(s);
+	fake_cpu_set(1);
+	for (u64 p = 0; p < 150; p++)
+		want_load(child, AREA + PAGES(p), p);
+	fake_cpu_set(0);
+	s->shares = false;			/* as it was before */
+	pcache_resize(&f->cache, 0);
+	fake_cpu_set(1);
+	want_no_load(child, AREA, FAULT_BUS);
+	kit_space_end(child);
+	kit_space_end(s);
+	kit_file_close(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(each_its_own), KIT_TEST(other_threads_lose_write), KIT_TEST(shared_is_shared), KIT_TEST(special_regions),
 		KIT_TEST(many_generations), KIT_TEST(what_is_inherited), KIT_TEST(no_memory),
+		KIT_TEST(truncation_and_the_first_fork),
 	};
 
 	return KIT_RUN_EACH_FORK(tests);

@@ -4,6 +4,7 @@
  * compares what it returns. Pages are numbers 0 .. NPAGES - 1; a range stays within its zone.
  */
 #pragma once
+#include "mm/ptreclaim.h"
 #include "model.h"
 
 #define agree(got, want) do { \
@@ -119,6 +120,21 @@ static void do_drop(struct process *m, unsigned p, u64 n)
 		q->own = false;
 	}
 	agree(r, want);
+}
+
+/* Tables come and go; nobody is to notice. */
+static void do_tables(struct process *m, unsigned p, u64 n)
+{
+	bool make = rnd(2);
+	long r = vm_advise(m->s, va_of(p), PAGES(n), make ? MADV_POPULATE_PGTABLE : MADV_CLEANUP_PGTABLE);
+	bool all = true;
+
+	for (u64 i = 0; i < n; i++)
+		all &= m->page[p + i].mapped;
+	if (!gave_up(r) && all)
+		agree(r, 0);
+	if (rnd(8) == 0)
+		reclaim_all();
 }
 
 static void do_fork_advice(struct process *m, unsigned p, u64 n)

@@ -2,7 +2,8 @@
 /*
  * Random operations by up to eight address spaces (model_ops.h) against a plain reference (model.h). After each
  * step contents, rights, faults and counts agree. Each space runs on two CPUs in turn, so that stale
- * translations and missing shootdowns show. QUIRE_SEED picks the run, QUIRE_STEPS its length.
+ * translations and missing shootdowns show. QUIRE_SEED picks the run and with it when emptied tables are freed,
+ * QUIRE_STEPS its length.
  */
 #include "model_ops.h"
 
@@ -60,6 +61,7 @@ static void one_step(void)
 	case 15: do_fork(m); break;
 	case 16: if (rnd(2)) do_exit(m); break;
 	case 17: do_file(); break;
+	case 18: if (rnd(4) == 0) do_tables(m, p, n); break;
 	default: do_access(m, p);
 	}
 	kit_fail_none();
@@ -77,8 +79,13 @@ static void random_steps(void **state)
 	u64 n = steps ? strtoull(steps, NULL, 0) : 50000;
 
 	(void)state;
-	if (from)
-		seed = strtoull(from, NULL, 0) * 0x9e3779b97f4a7c15UL + 1;
+	if (from) {
+		seed = strtoull(from, NULL, 0);
+		tune.pt_reclaim = seed % (PT_RECLAIM_NEVER + 1);
+		tune.pt_reclaim_zero = seed / 4 % 2;
+		tune.pt_reclaim_keep = 1 + seed * 7 % 32;
+		seed = seed * 0x9e3779b97f4a7c15UL + 1;
+	}
 	for (unsigned i = 0; i < FILES; i++) {
 		files[i].plain = i == 0;
 		files[i].size = OBJECT_PAGES;

@@ -150,9 +150,12 @@ static void faulting(void **state)
 
 static void forking(void **state)
 {
-	struct space *child = (struct space *)fails_until_it_works(3, 0, space_fork(s));
+	struct space *child;
 
 	(void)state;
+	tune.debug_check = 2;		/* a child half made is looked at before it goes */
+	child = (struct space *)fails_until_it_works(3, 0, space_fork(s));
+	tune.debug_check = 0;
 	fake_cpu_set(1);
 	want_load(child, va, 1);
 	kit_store(child, va, 50);
