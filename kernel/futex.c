@@ -36,6 +36,7 @@ TAILQ_HEAD(futex_list, futex_waiter);
 #define BUCKETS 64
 static struct bucket {
 	struct spinlock lock;
+	u32 changes;			/* times that somebody was queued, woken or moved */
 	struct futex_list waiters;	/* made at first use */
 } buckets[BUCKETS] = { [0 ... BUCKETS - 1] = { .lock = SPINLOCK(RANK_FUTEX) } };
 
@@ -89,6 +90,7 @@ static int key_of(vaddr_t va, bool private_hint, struct futex_key *key)
 static void wake(struct bucket *b, struct futex_waiter *w)
 {
 	TAILQ_REMOVE(&b->waiters, w, link);
+	b->changes++;
 	w->queued = false;
 	waitq_wake_all(&w->sleep);
 }
@@ -165,6 +167,7 @@ static long wait_on(vaddr_t va, u32 expected, u32 bitset, u64 deadline, bool pri
 	w.bucket = bucket_of(&w.key);
 	bucket_lock(w.bucket);
 	TAILQ_INSERT_TAIL(&w.bucket->waiters, &w, link);
+	w.bucket->changes++;
 	spin_unlock(&w.bucket->lock);
 	err = user_read_u32(va, &value);
 	if (!err && value != expected)
@@ -179,7 +182,11 @@ static long wait_on(vaddr_t va, u32 expected, u32 bitset, u64 deadline, bool pri
 	return take_off(&w) ? err : 0;
 }
 
-/* Wakes WAKES waiters of FROM and moves MOVES of the rest to TO. How many of both. */
+/*
+ * Wakes WAKES waiters of FROM and moves MOVES of the rest to TO. How many of both. The word is compared without
+ * a lock; if nobody was queued or woken from before that until both buckets are locked, it is as if it had
+ * been compared under them: else again.
+ */
 static long requeue(vaddr_t from, vaddr_t to, int wakes, int moves, const u32 *expected, bool private_hint, bool both)
 {
 	struct futex_key a, b;
@@ -187,22 +194,30 @@ static long requeue(vaddr_t from, vaddr_t to, int wakes, int moves, const u32 *e
 	struct bucket *source, *target;
 	long woken, moved = 0;
 	int err = key_of(from, private_hint, &a);
-	u32 value;
+	u32 value, changes;
 
 	if (wakes < 0 || moves < 0)
 		return -EINVAL;
 	if (!err)
 		err = key_of(to, private_hint, &b);
-	if (!err && expected) {
-		err = user_read_u32(from, &value);
-		if (!err && value != *expected)
-			err = -EAGAIN;
-	}
 	if (err)
 		return err;
 	source = bucket_of(&a);
 	target = bucket_of(&b);
-	lock_two(source, target);
+	for (;;) {
+		changes = __atomic_load_n(&source->changes, __ATOMIC_ACQUIRE);
+		if (expected) {
+			err = user_read_u32(from, &value);
+			if (err || value != *expected)
+				return err ? err : -EAGAIN;
+		}
+		lock_two(source, target);
+		if (!expected || source->changes == changes)
+			break;
+		unlock_two(source, target);
+		if (sched_pause())
+			return -EINTR;
+	}
 	woken = wake_some(source, &a, wakes, ANY_BIT);
 	TAILQ_FOREACH_SAFE(w, &source->waiters, link, next) {
 		if (moved >= moves)
@@ -211,6 +226,7 @@ static long requeue(vaddr_t from, vaddr_t to, int wakes, int moves, const u32 *e
 			continue;
 		TAILQ_REMOVE(&source->waiters, w, link);
 		TAILQ_INSERT_TAIL(&target->waiters, w, link);
+		source->changes++;
 		w->key = b;
 		WRITE_ONCE(w->bucket, target);
 		moved++;

@@ -3,6 +3,7 @@
  * Owns: giving regions to a space: finding room, mapping, the heap's end, stacks. Page tables are filled by
  * faults; only what other spaces use of them is let go of. Lock: the space's, in the bracket of space_change_begin/end.
  */
+#include "arch/cpu.h"
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
@@ -123,7 +124,7 @@ long vm_map_stack(struct space *s, vaddr_t top, u64 initial)
 	return addr < 0 ? addr : 0;
 }
 
-long vm_brk(struct space *s, vaddr_t brk)
+static long move_brk(struct space *s, vaddr_t brk)
 {
 	vaddr_t old = s->brk, old_end = ALIGN_UP(old, PAGE_SIZE), end = ALIGN_UP(brk, PAGE_SIZE);
 
@@ -143,4 +144,17 @@ long vm_brk(struct space *s, vaddr_t brk)
 	}
 	s->brk = brk;
 	return brk;
+}
+
+/* Mapping and unmapping may sleep, so who comes second lets others in while it waits. */
+long vm_brk(struct space *s, vaddr_t brk)
+{
+	while (__atomic_exchange_n(&s->brk_busy, true, __ATOMIC_ACQUIRE)) {
+		arch_spin_wait();
+		if (vm_pause && vm_pause())
+			return READ_ONCE(s->brk);
+	}
+	long result = move_brk(s, brk);
+	__atomic_store_n(&s->brk_busy, false, __ATOMIC_RELEASE);
+	return result;
 }

@@ -66,7 +66,8 @@ struct space {
 	u64 locked_pages;
 	u64 limit_as, limit_data, limit_stack;	/* bytes; from setrlimit */
 	vaddr_t mmap_top;		/* mmap looks downwards from here */
-	vaddr_t brk_start, brk;
+	vaddr_t brk_start, brk;		/* changed by who has set brk_busy (atomic) */
+	bool brk_busy;
 	/* For /proc; set by exec. */
 	vaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
 };
