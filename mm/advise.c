@@ -151,9 +151,13 @@ static long remove_pages(struct space *s, vaddr_t start, vaddr_t end)
 /* MADV_CLEANUP_PGTABLE: also on addresses that no region has any more. */
 static long clean_up(struct space *s, vaddr_t start, vaddr_t end)
 {
+	struct tlb_batch b;
+
+	tlb_batch_begin(&b, s);
 	spin_lock(&s->lock);
-	reclaim_range(s, start, end, true);
+	reclaim_range(&b, start, end, true);
 	spin_unlock(&s->lock);
+	tlb_batch_finish(&b);
 	return 0;
 }
 

@@ -127,6 +127,7 @@ static __noinline enum fault_result find_table(struct fault *f)
 	struct space *s = f->space;
 	struct frame *t;
 
+	f->made = true;
 	if (f->slot && !f->write)
 		return FAULT_OK;
 	if (!f->write || f->own) {
@@ -186,7 +187,7 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 	f.va = va & PAGE_MASK;
 	f.write = error & FAULT_WRITE;
 	f.exec = error & FAULT_EXEC;
-	f.took = false;
+	f.took = f.made = false;
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
@@ -201,6 +202,8 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 		count(pgfault);
 	else if (result == FAULT_OOM)
 		count(fault_oom);
+	if (unlikely(result != FAULT_OK && f.made))
+		pt_roll_back(s, f.va);
 	if (unlikely(tune.debug_check))
 		check_after(s, false);
 	return result;

@@ -16,6 +16,7 @@ struct fault {
 	bool write, exec;
 	bool own;			/* nobody else uses a table on the way to va */
 	bool took;			/* a table was made own for this fault */
+	bool made;			/* a table may have been made for it */
 	union {				/* of the space, before the region was found and the table walked to */
 		struct { u32 seq, owned; };
 		u64 stamp;

@@ -36,6 +36,8 @@ static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *
 		pt_copy_private(b, p.table, to, p.va, p.n);
 		pt_unlock(to);
 		pt_unlock(p.table);
+		if (unlikely(!pt_live(to)))
+			pt_roll_back(child, p.va);	/* its anonymous pages are another region's */
 		count(pt_copied);
 	}
 	return 0;

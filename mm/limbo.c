@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Owns: the waiting lists of mm/limbo.h: two per CPU, each in the order of its tags. No locks. */
 #include "mm/limbo.h"
+#include "arch/cpu.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/epoch.h"
 #include "mm/space.h"
+
+#define SETTLE_TRIES 10000
 
 struct table_queue { struct frame *first, *last; };
 struct region_queue { struct region *first, *last; };
@@ -68,6 +71,18 @@ void limbo_regions(struct region *list)
 void limbo_reap_tables(void)
 {
 	reap_tables(this_cpu_ptr(tables));
+}
+
+/* Who holds up our grace period may be waiting here as well: so we let go first. */
+void limbo_settle(void)
+{
+	struct table_queue *q = this_cpu_ptr(tables);
+
+	epoch_enter();
+	for (unsigned tries = 0; q->first && tries < SETTLE_TRIES; tries++) {
+		arch_spin_wait();
+		reap_tables(q);
+	}
 }
 
 void limbo_reap(void)

@@ -12,4 +12,5 @@ struct region;
 void limbo_table(struct frame *table);		/* dead, flushed, without entries; any lock may be held */
 void limbo_regions(struct region *list);	/* by next_free; no lock held: dropping a file may sleep */
 void limbo_reap_tables(void);			/* frees tables that have waited long enough on this CPU */
+void limbo_settle(void);			/* waits a while until none waits here; holds nothing found without a lock */
 void limbo_reap(void);				/* the same, and regions; no lock held */

@@ -263,7 +263,7 @@ void pcache_unmap(struct pcache *c, u64 first, u64 last, bool copies)
 			continue;
 		tlb_batch_begin(&b, r->space);
 		vm_zap_in_place(r->space, &b, r->start + ((from - r->pgoff) << PAGE_SHIFT),
-				r->start + ((to - r->pgoff + 1) << PAGE_SHIFT), copies);
+				r->start + ((to - r->pgoff + 1) << PAGE_SHIFT), c, copies);
 		tlb_batch_finish(&b);
 	}
 	spin_unlock(&c->map_lock);

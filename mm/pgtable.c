@@ -157,12 +157,7 @@ struct frame *pt_make(struct space *s, vaddr_t va)
 		struct frame *child = pte_present(e) ? pt_child(e) : link_child(t, va);
 
 		if (unlikely(!child)) {
-			struct tlb_batch b;
-
-			tlb_batch_begin(&b, s);
-			b.everyone = s;		/* a fork may come between: what goes may be the child's too */
-			pt_unlink_empty(&b, va);
-			tlb_batch_finish(&b);
+			pt_roll_back(s, va);
 			return NULL;
 		}
 		t = child == t ? root : child;
@@ -194,22 +189,26 @@ bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, s
 	return empty;
 }
 
-void pt_unlink_empty(struct tlb_batch *b, vaddr_t va)
+void pt_roll_back(struct space *s, vaddr_t va)
 {
 	struct frame *path[PT_LEVELS + 1];
-	struct frame *t = root_of(b->space);
+	struct frame *t = root_of(s);
+	struct tlb_batch b;
 
+	tlb_batch_begin(&b, s);
+	b.everyone = s;			/* a fork may come between: what goes may be the child's too */
 	path[PT_LEVELS] = t;
 	while (t->level > 1) {
 		pte_t e = READ_ONCE(*pt_slot(t, va));
 
-		if (!pte_present(e) || !pte_writable(e))	/* what others use is not ours to unlink */
+		if (!pte_present(e))
 			break;
 		t = path[t->level - 1] = pt_child(e);
 	}
 	for (unsigned level = t->level; level < PT_LEVELS; level++)
-		if (!pt_unlink_if_empty(b, path[level + 1], va, path[level]))
-			return;
+		if (!pt_unlink_if_empty(&b, path[level + 1], va, path[level]))
+			break;
+	tlb_batch_finish(&b);
 }
 
 bool pt_next(struct pt_piece *p)

@@ -133,10 +133,11 @@ bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *
 /* Fork: gives the anonymous pages among N entries from VA in FROM to TO as well; neither may write. Both locked. */
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n);
 
-/* Unlinks the lowest table for VA in B's space if it has no live entry, and each parent that empties by that,
- * into B. No table locked. One that has been refilled meanwhile stays. */
-void pt_unlink_empty(struct tlb_batch *b, vaddr_t va);
-/* The same for CHILD alone, which PARENT's entry for VA points to; false: it stays. */
+/* Unlinks the lowest table for VA in S (NULL: the kernel's) if it has no live entry, and each parent that empties by
+ * that: they were made for nothing. No lock held. One that has been refilled meanwhile stays, or has several users. */
+void pt_roll_back(struct space *s, vaddr_t va);
+/* The same for CHILD alone, which PARENT's entry for VA points to, into B; false: it stays. Where PARENT has several
+ * users, B is for everyone. */
 bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child);
 
 /*

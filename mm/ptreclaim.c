@@ -6,6 +6,8 @@
  */
 #include "mm/ptreclaim.h"
 #include "kernel/base/counters.h"
+#include "mm/limbo.h"
+#include "mm/share.h"
 
 #define KEPT_TURNS 64		/* a table that nobody has refilled by then goes */
 #define RECLAIM_PAGES 256	/* clean pages of files dropped when memory is short */
@@ -24,6 +26,71 @@ static bool take_oldest(struct kept *k, unsigned limit, vaddr_t *va)
 	return due;
 }
 
+/* Does T map nothing, or with ZERO nothing but the zero page? */
+static bool is_vacant(const struct frame *t, bool zero)
+{
+	unsigned left = READ_ONCE(pt_live(t));
+
+	if (t->level == 1)
+		return !left || (zero && left == t->table.count[PTE_CLASS_ZERO]);
+	for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)
+		if (!is_vacant(pt_child(pt_slots(t)[i]), zero))
+			return false;
+	return true;
+}
+
+/* Clears the zero-page entries of leaf table T, if it has no others. */
+static bool drop_zero_entries(struct tlb_batch *b, struct frame *t)
+{
+	if (!pt_lock(t))
+		return false;
+	bool only = pt_live(t) && is_vacant(t, true);
+	if (only) {
+		pt_clear(b, t, pt_base(t), PT_ENTRIES);
+		count(pt_free_zero);
+	}
+	pt_unlock(t);
+	return only;
+}
+
+struct sweep {
+	struct tlb_batch *b;
+	bool zero;			/* tables that map only the zero page go as well */
+	bool all;			/* every space is swept */
+	struct pcache *cut;		/* the same for those that map it, and its map_lock is held; or NULL */
+};
+
+/*
+ * Unlinks the empty tables below T in [start, end). OWN: nobody else uses T. What others use as well is let go of,
+ * when it is vacant as a whole; where all users are swept it is emptied in place, and each lets go when it comes to
+ * its turn. (But not, unless a file is CUT, of a table that two others share: whoever walks it is not known.)
+ */
+static void sweep(const struct sweep *w, struct frame *t, vaddr_t start, vaddr_t end, bool own)
+{
+	u64 span = pt_span(t->level);
+
+	for (vaddr_t va = start, next; va < end; va = next) {
+		pte_t e = READ_ONCE(*pt_slot(t, va));
+
+		next = MIN(ALIGN_DOWN(va, span) + span, end);
+		if (!pte_present(e))
+			continue;
+		struct frame *child = pt_child(e);
+		bool sole = READ_ONCE(child->refs) == 1;
+		if (!sole && !w->cut && !(own && w->all && child->level > 1)) {
+			if (own && is_vacant(child, w->zero))
+				share_let_go(w->b, t, va, child, true, NULL);
+			continue;
+		}
+		if (child->level > 1)
+			sweep(w, child, va, next, own && sole);
+		else if (w->zero)
+			drop_zero_entries(w->b, child);
+		if (!READ_ONCE(pt_live(child)) && !pt_unlink_if_empty(w->b, t, va, child) && (own || w->cut))
+			share_let_go(w->b, t, va, child, false, w->cut);
+	}
+}
+
 static void let_go(struct space *s, struct tlb_batch *b, unsigned limit)
 {
 	vaddr_t va;
@@ -40,7 +107,7 @@ static void let_go(struct space *s, struct tlb_batch *b, unsigned limit)
 		if (pt_live(t))
 			count(pt_kept_refilled);
 		pt_unlock(t);
-		pt_unlink_empty(b, va);
+		reclaim_range(b, va, va + pt_span(2), false);
 	} while (due);
 }
 
@@ -68,20 +135,6 @@ static void keep(struct space *s, struct tlb_batch *b, vaddr_t va, struct frame 
 	spin_unlock(&k->lock);
 }
 
-/* Clears the zero-page entries of T, which has no others. */
-static bool drop_zero_entries(struct tlb_batch *b, struct frame *t)
-{
-	if (!pt_lock(t))
-		return false;
-	bool only = pt_live(t) && pt_live(t) == t->table.count[PTE_CLASS_ZERO];
-	if (only) {
-		pt_clear(b, t, pt_base(t), PT_ENTRIES);
-		count(pt_free_zero);
-	}
-	pt_unlock(t);
-	return only;
-}
-
 void reclaim_leaf(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child, enum pt_reclaim policy)
 {
 	if (READ_ONCE(pt_live(child)) && !(tune.pt_reclaim_zero && policy == PT_RECLAIM_ALWAYS && drop_zero_entries(b, child)))
@@ -92,45 +145,49 @@ void reclaim_leaf(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct 
 		keep(b->space, b, va, child);
 }
 
-void reclaim_turn(struct space *s, struct tlb_batch *b)
+void reclaim_turn(struct space *s, struct tlb_batch *b, enum pt_reclaim policy)
 {
 	s->kept.turn++;
-	if (s->kept.n)
-		let_go(s, b, MIN(tune.pt_reclaim_keep, RING));
+	if (s->kept.n && policy <= PT_RECLAIM_DEFERRED)
+		let_go(s, b, policy == PT_RECLAIM_DEFERRED ? MIN(tune.pt_reclaim_keep, RING) : 0);
 }
 
-void reclaim_range(struct space *s, vaddr_t start, vaddr_t end, bool zero)
+void reclaim_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool zero)
 {
-	struct pt_piece p = PT_PIECE(s->root, start, end);
-	struct tlb_batch b;
-
-	tlb_batch_begin(&b, s);
-	while (pt_next(&p)) {
-		if (!p.own)
-			continue;
-		if (zero)
-			drop_zero_entries(&b, p.table);
-		if (!READ_ONCE(pt_live(p.table)))
-			pt_unlink_empty(&b, p.va);
-	}
-	tlb_batch_finish(&b);
+	sweep(&(struct sweep){ .b = b, .zero = zero }, b->space->root, start, end, true);
 }
 
-static void reclaim_space(struct space *s, void *arg __unused)
+void reclaim_cut(struct tlb_batch *b, vaddr_t start, vaddr_t end, struct pcache *c)
+{
+	sweep(&(struct sweep){ .b = b, .cut = c }, b->space->root, start, end, true);
+}
+
+void reclaim_space(struct space *s, void *all)
 {
 	struct tlb_batch b;
 
 	tlb_batch_begin(&b, s);
 	let_go(s, &b, 0);
+	b.everyone = all && s->shares;
+	sweep(&(struct sweep){ .b = &b, .zero = true, .all = all != NULL }, s->root, 0, USER_END, true);
 	tlb_batch_finish(&b);
-	reclaim_range(s, 0, USER_END, true);
+}
+
+u64 reclaim_tables(void)
+{
+	u64 freed = this_cpu(cpu_counters[C_pt_free]), let_go_of;
+
+	do {			/* again if one that was shared may now be somebody's own */
+		let_go_of = this_cpu(cpu_counters[C_pt_dropped]);
+		space_each(reclaim_space, &freed);
+	} while (this_cpu(cpu_counters[C_pt_dropped]) != let_go_of);
+	limbo_settle();
+	return this_cpu(cpu_counters[C_pt_free]) - freed;
 }
 
 bool reclaim_all(void)
 {
-	u64 before = frame_nr_free();
+	u64 tables = reclaim_tables();
 
-	space_each(reclaim_space, NULL);
-	pcache_evict(RECLAIM_PAGES);
-	return frame_nr_free() > before;
+	return tables + pcache_evict(RECLAIM_PAGES) != 0;
 }

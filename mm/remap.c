@@ -10,6 +10,7 @@
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
+#include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/unmap.h"
 #include "mm/vm.h"
@@ -55,13 +56,10 @@ static void move_tables(struct remap *m)
 		}
 }
 
-/* Tables that were made and got nothing, or lost all. */
-static void drop_empty(struct remap *m, vaddr_t start, u64 length)
+/* Tables that were made at the destination and got nothing. */
+static void drop_empty(struct remap *m)
 {
-	struct pt_piece p = PT_PIECE(m->space->root, start, start + length);
-
-	while (pt_next(&p))
-		pt_unlink_empty(&m->batch, p.va);
+	reclaim_range(&m->batch, m->new, m->new + m->new_len, false);
 }
 
 /* Moves the region R, whose first old_len bytes are what is asked for, to m->new. */
@@ -89,7 +87,7 @@ static long move(struct remap *m, struct region *r)
 	if (!err)
 		err = make_tables(m);
 	if (err) {
-		drop_empty(m, m->new, m->new_len);
+		drop_empty(m);
 		goto fail;
 	}
 	*copy = *r;
@@ -104,10 +102,11 @@ static long move(struct remap *m, struct region *r)
 	move_tables(m);
 	if (r->cache)
 		spin_unlock(&r->cache->map_lock);
-	if (!(m->flags & MREMAP_DONTUNMAP))
+	if (m->flags & MREMAP_DONTUNMAP)
+		vm_zap(s, &m->batch, m->old, m->old + m->old_len);	/* empty: its tables go as others do */
+	else
 		unmap_commit(s, &m->batch, m->old, m->old + m->old_len, &m->dropped);
-	drop_empty(m, m->old, m->old_len);
-	drop_empty(m, m->new, m->new_len);
+	drop_empty(m);
 	region_try_merge(s, copy, &m->dropped);
 	return m->new;
 fail:

@@ -317,6 +317,35 @@ static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, stru
 	u->table[u->n++] = pt_child(e);
 }
 
+void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame *child, bool sure, struct pcache *cut)
+{
+	struct unlinked u = { .n = 1, .table = { child } };
+	bool empty = false;
+	struct region *r;
+
+	if (!pt_lock(t))
+		return;
+	pte_t *slot = pt_slot(t, va);
+	if (pte_present(*slot) && pt_child(*slot) == child) {
+		spin_lock_nested(&child->table.lock);
+		empty = sure || !pt_live(child);
+		if (empty)
+			gate(b, t, slot, va, 0, 0);
+		spin_unlock(&child->table.lock);
+	}
+	pt_unlock(t);
+	if (!empty)
+		return;
+	count(pt_dropped);
+	/* Whoever has walked to it by this entry looks again, before its use falls. */
+	if (!cut)
+		__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);
+	else
+		TAILQ_FOREACH(r, &cut->regions, mapping)
+			__atomic_fetch_add(&r->space->owned, 1, __ATOMIC_RELEASE);
+	drop_unlinked(b, &u);
+}
+
 static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, enum pt_reclaim policy,
 		      struct unlinked *u)
 {

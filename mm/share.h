@@ -34,6 +34,10 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end);
  * fail. Tables of one's own that become empty are treated as POLICY says (mm/ptreclaim.h). */
 void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy);
 
+/* Lets go of CHILD, which T's entry for VA points to, if it is empty (SURE: whatever is in it); others use it as well.
+ * T is own and B's space locked; or CUT, which every user maps there, is being cut (its map_lock is held). Flushes. */
+void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame *child, bool sure, struct pcache *cut);
+
 /* Fork: lets CHILD, which has no tables, use PARENT's from the level on that fork_share names. -ENOMEM. */
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child);
 

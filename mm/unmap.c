@@ -16,34 +16,33 @@
 
 void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
-	share_zap(b, start, end, tune.pt_reclaim);
-	if (tune.pt_reclaim == PT_RECLAIM_DEFERRED)
-		reclaim_turn(s, b);
+	enum pt_reclaim policy = READ_ONCE(tune.pt_reclaim);
+
+	share_zap(b, start, end, policy);
+	if (unlikely(policy == PT_RECLAIM_DEFERRED || s->kept.n))
+		reclaim_turn(s, b, policy);
 }
 
-void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, bool copies)
+void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct pcache *c, bool copies)
 {
 	struct pt_piece p = PT_PIECE(s->root, start, end);
 
 	b->everyone = true;	/* others may use these tables: a fork can come at any moment, we have not S's lock */
 	while (pt_next(&p)) {
-		bool own = false;
-
 		if (!pt_lock(p.table)) {
 			pt_again(&p);
 			continue;
 		}
-		if (pt_find_own(s->root, p.va, &own) != p.table) {	/* S has a copy by now */
+		if (pt_find(s->root, p.va) != p.table) {	/* S has a copy by now */
 			pt_unlock(p.table);
 			pt_again(&p);
 			continue;
 		}
 		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
-		bool empty = !pt_live(p.table);
 		pt_unlock(p.table);
-		if (own && empty && tune.pt_reclaim <= PT_RECLAIM_DEFERRED)
-			pt_unlink_empty(b, p.va);
 	}
+	if (READ_ONCE(tune.pt_reclaim) <= PT_RECLAIM_DEFERRED)
+		reclaim_cut(b, start, end, c);
 }
 
 int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
@@ -51,6 +50,17 @@ int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t e
 	int err = share_own_edges(b, start, end);
 
 	return err ? err : region_split_edges(s, start, end);
+}
+
+/* Frees the tables of [start, end), just unmapped, that lie whole in the hole which is there now. */
+static void free_hole(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
+{
+	struct region *next = region_at_or_above(s, end), *before = next ? region_prev(next) : region_last(s);
+	vaddr_t from = MAX(ALIGN_DOWN(start, pt_span(2)), before ? ALIGN_UP(before->end, pt_span(2)) : 0);
+	vaddr_t to = MIN(ALIGN_UP(end, pt_span(2)), next ? ALIGN_DOWN(next->start, pt_span(2)) : USER_END);
+
+	if (from < to)
+		reclaim_range(b, from, to, false);
 }
 
 void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct region **dropped)
@@ -67,8 +77,11 @@ void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t e
 		r = next;
 		any = true;
 	}
-	if (any)
-		vm_zap(s, b, start, end);
+	if (!any)
+		return;
+	vm_zap(s, b, start, end);
+	if (unlikely(READ_ONCE(tune.pt_reclaim) > PT_RECLAIM_DEFERRED))
+		free_hole(s, b, start, end);
 }
 
 long vm_unmap(struct space *s, vaddr_t addr, u64 length)

@@ -38,9 +38,9 @@ long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);
 /* Drops the pages of [start, end) from the tables (not the regions). Tables at the edges are own (mm/share.h). */
 void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
-/* Drops the pages of a file that shrinks from S and, where a table has several users, for them all, who map the
- * same. COPIES: private copies as well. The file's map_lock is held. */
-void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, bool copies);
+/* Drops the pages of file C, which shrinks, from S and, where a table has several users, for them all, who map the
+ * same. COPIES: private copies as well. C's map_lock is held. */
+void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct pcache *c, bool copies);
 
 /* A stack of the process: grows down to the limit; returns 0 or -errno. TOP is page-aligned. */
 long vm_map_stack(struct space *s, vaddr_t top, u64 initial);

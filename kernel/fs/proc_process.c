@@ -10,6 +10,7 @@
 #include "kernel/fs/fd.h"
 #include "kernel/fs/proc.h"
 #include "mm/fault.h"
+#include "mm/ptreclaim.h"
 #include "mm/report.h"
 
 struct process *proc_process(struct proc_node *n)
@@ -325,8 +326,24 @@ static int link_fd(struct proc_node *n, char *buf, size_t size)
 
 static const struct proc_entry fd_entry = PROC_LINK(NULL, link_fd, .target = target_fd);
 
+/* MADV_CLEANUP_PGTABLE on all that the process has. */
+static int store_cleanup(struct proc_file *pf, const char *text __unused)
+{
+	struct space *s;
+	int e = proc_space(pf->node, &s);
+
+	if (e || !s)
+		return e;
+	spin_lock(&s->lock);
+	reclaim_space(s, NULL);
+	spin_unlock(&s->lock);
+	space_put(s);
+	return 0;
+}
+
 #define PROC_BY_POSITION(n, m, ops) { .name = n, .mode = S_IFREG | (m), .fops = ops }
 #define COMMON                                                                                                     \
+	{ .name = "cleanup_pgtables", .mode = S_IFREG | 0200, .store = store_cleanup },                            \
 	PROC_TEXT("cmdline", show_cmdline),                                                                        \
 	PROC_SET("comm", show_comm, store_comm),                                                                   \
 	{ .name = "counters", .mode = S_IFREG | 0644, .show = show_counters, .store = store_counters,              \

@@ -8,6 +8,7 @@
 #include "kernel/fs/proc.h"
 #include "kernel/thread.h"
 #include "kernel/version.h"
+#include "mm/ptreclaim.h"
 
 int proc_tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
@@ -48,6 +49,13 @@ static int accept_number(struct proc_file *pf __unused, const char *text)
 	return parse_u64(text, &value);
 }
 
+/* Tables that policies keep, as when memory is short. */
+static int store_cleanup(struct proc_file *pf __unused, const char *text __unused)
+{
+	reclaim_tables();
+	return 0;
+}
+
 /* Linux's settings, as they are here: memory is given at the touch, no page of a file can be dropped
  * since nothing is behind it. Those that are accepted change nothing. */
 #define SHOW_FIXED(function, ...)                                                                                  \
@@ -68,6 +76,7 @@ SHOW_FIXED(show_threads_max, "%u\n", max_threads)
 SHOW_FIXED(show_ngroups_max, "%lu\n", ARRAY_SIZE(current_process->cred.groups))
 
 static const struct proc_entry vm_list[] = {
+	PROC_SET("cleanup_pgtables", show_zero, store_cleanup),
 	PROC_SET("drop_caches", show_zero, accept_number),
 	PROC_TEXT("max_map_count", show_max_map_count),
 	PROC_TEXT("mmap_min_addr", show_mmap_min_addr),
