@@ -197,6 +197,13 @@ static void greet(void)
 	fflush(stdout);
 }
 
+/* What busybox's halt, poweroff and reboot send to the first process: when it ends, so does the machine. */
+static void leave(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
 /* Reap children until `main_child` ends. Returns its status as a shell would say it. */
 static int wait_for(pid_t main_child)
 {
@@ -242,6 +249,9 @@ int main(void)
 		dprintf(2, "init: %s: %s\n", SHELL, strerror(errno));
 		_exit(CANNOT_RUN);
 	}
+	signal(SIGUSR1, leave);
+	signal(SIGUSR2, leave);
+	signal(SIGTERM, leave);
 	status = wait_for(child);
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)

@@ -147,6 +147,11 @@ con.prompt()
 os.kill(con.pid, signal.SIGTERM)
 equal(con.status(), 143, "status after SIGTERM")
 
+con = Console()
+con.prompt()
+con.send("poweroff\r")
+equal(con.status(), 0, "status after poweroff")
+
 done = run(input=b"echo one\necho two | tr a-z A-Z\nexit 6\n", limit=30)
 equal(done.status, 6, "a script piped in")
 check(b"\none" in done.out and b"TWO" in done.out, "its output")
