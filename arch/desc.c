@@ -96,6 +96,6 @@ void traps_init(void)
 	idt[TRAP_MC].ist = IST_MC;
 	idt[TRAP_DB].ist = IST_DB;
 	for (unsigned i = 0; i < NR_GUARDED_STACKS; i++)
-		stack_top[i] = (u64)guarded_stacks[i + 1];
+		stack_top[i] = (u64)(guarded_stacks + i + 1);
 	traps_init_cpu(stack_top);
 }
