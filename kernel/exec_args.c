@@ -240,12 +240,13 @@ static int write_out(const struct arg_buffer *b, struct space *s, vaddr_t to)
 	return 0;
 }
 
-/* The stack, written after every fork, has a directory of its own. */
+/* The stack, written after every fork, has an entry of the root of its own: the tables copied for that first write
+ * are small, whatever mmap has brought. */
 void args_place_mmap(struct space *s)
 {
 	u64 gap = MIN(MAX(s->limit_stack, MMAP_GAP_MIN), USER_END / 6 * 5);
 
-	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, GiB(1));
+	s->mmap_top = ALIGN_DOWN(STACK_TOP - gap, GiB(512));
 }
 
 static int make_stack(struct space *s, vaddr_t sp, bool executable)

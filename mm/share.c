@@ -394,10 +394,9 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 		i = pt_next_live(from, i, n);
 		BUG_ON(i >= n);
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
-		vaddr_t va = pt_base(from) + i * pt_span(from->level);
 
 		if (from->level > level) {
-			struct frame *copy = pt_alloc(from->level - 1, va);
+			struct frame *copy = pt_alloc(from->level - 1, pt_base(from) + i * pt_span(from->level));
 
 			if (!copy) {
 				err = -ENOMEM;
