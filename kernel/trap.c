@@ -25,9 +25,18 @@ static void out_of_memory(void)
 	spin_unlock(&process_lock);
 }
 
-static __noinline void user_fault_failed(enum fault_result result, vaddr_t va)
+static void count_major(void)
+{
+	__atomic_fetch_add(&current_process->maj_faults, 1, __ATOMIC_RELAXED);
+}
+
+/* A fault of the program that was not simply served. */
+static __noinline void user_fault_else(enum fault_result result, vaddr_t va)
 {
 	switch (result) {
+	case FAULT_MAJOR:
+		count_major();
+		break;
 	case FAULT_BUS:
 		signal_fault(SIGBUS, BUS_ADRERR, va);
 		break;
@@ -55,9 +64,12 @@ static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 		panic_trap(f, va < PAGE_SIZE ? "null pointer" : "page fault in the kernel");
 	count(fault_kernel);
 	result = fault_handle(t->space, va, (unsigned)f->error | FAULT_USER);
-	if (result == FAULT_OK) {
+	if (result <= FAULT_MAJOR) {
 		f->rip = rip;
-		t->min_faults++;
+		if (result == FAULT_OK)
+			t->min_faults++;
+		else
+			count_major();
 	} else if (result == FAULT_OOM) {
 		out_of_memory();
 	}
@@ -77,7 +89,7 @@ static inline void page_fault(struct trapframe *f)
 	if (likely(result == FAULT_OK))
 		t->min_faults++;
 	else
-		user_fault_failed(result, va);
+		user_fault_else(result, va);
 }
 
 static const struct { u8 signo, code; } exception_signal[] = {

@@ -26,7 +26,7 @@ static struct frame *hold_page(struct space *s, vaddr_t va, bool write)
 		}
 		if (f)
 			return f;
-		if (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0)) != FAULT_OK)
+		if (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0)) > FAULT_MAJOR)
 			return NULL;
 	}
 }

@@ -24,7 +24,6 @@ static const struct advice advices[] = {
 	{ .number = MADV_NORMAL, .clear = R_RANDOM | R_SEQUENTIAL },
 	{ .number = MADV_RANDOM, .set = R_RANDOM, .clear = R_SEQUENTIAL },
 	{ .number = MADV_SEQUENTIAL, .set = R_SEQUENTIAL, .clear = R_RANDOM },
-	{ .number = MADV_WILLNEED },
 	{ .number = MADV_DONTNEED, .zap = true },
 	{ .number = MADV_DONTNEED_LOCKED, .zap = true, .allow_locked = true },
 	{ .number = MADV_FREE, .zap = true, .anon_only = true },	/* "at any time" may be now */
@@ -148,6 +147,32 @@ static long remove_pages(struct space *s, vaddr_t start, vaddr_t end)
 	return 0;
 }
 
+/* MADV_WILLNEED: pages of files come into memory; a hole is ENOMEM, after what comes behind it. */
+static long read_pages(struct space *s, vaddr_t start, vaddr_t end)
+{
+	long err = 0;
+
+	while (start < end) {
+		spin_lock(&s->lock);
+		struct region *r = region_at_or_above(s, start);
+		struct pcache *c = r ? r->cache : NULL;
+		vaddr_t from = r ? MAX(r->start, start) : end, to = r ? MIN(r->end, end) : end;
+		u64 first = from < to ? r->pgoff + ((from - r->start) >> PAGE_SHIFT) : 0;
+
+		if (from > start)
+			err = -ENOMEM;
+		if (from < to && c)
+			c->ops->get(c);
+		spin_unlock(&s->lock);
+		if (from < to && c) {
+			pcache_willneed(c, first, first + ((to - from) >> PAGE_SHIFT) - 1);
+			c->ops->put(c);
+		}
+		start = MAX(to, from);
+	}
+	return err;
+}
+
 /* MADV_CLEANUP_PGTABLE: also on addresses that no region has any more. */
 static long clean_up(struct space *s, vaddr_t start, vaddr_t end)
 {
@@ -182,7 +207,7 @@ long vm_advise(struct space *s, vaddr_t addr, u64 length, int number)
 
 	if (addr & ~PAGE_MASK || end < addr || (length && end == addr))
 		return -EINVAL;
-	if (!a && number != MADV_POPULATE_READ && number != MADV_POPULATE_WRITE && number != MADV_REMOVE &&
+	if (!a && number != MADV_POPULATE_READ && number != MADV_POPULATE_WRITE && number != MADV_REMOVE && number != MADV_WILLNEED &&
 	    number != MADV_POPULATE_PGTABLE && number != MADV_CLEANUP_PGTABLE)
 		return -EINVAL;
 	if (end == addr)
@@ -193,6 +218,8 @@ long vm_advise(struct space *s, vaddr_t addr, u64 length, int number)
 		err = clean_up(s, addr, end);
 	else if (number == MADV_POPULATE_PGTABLE)
 		err = make_tables(s, addr, end);
+	else if (number == MADV_WILLNEED)
+		err = read_pages(s, addr, end);
 	else if (!a && number != MADV_REMOVE)
 		err = vm_populate(s, addr, end - addr, number == MADV_POPULATE_WRITE);
 	else if (!a)

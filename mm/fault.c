@@ -142,7 +142,7 @@ static __noinline enum fault_result find_table(struct fault *f)
 	return f->slot && f->own ? FAULT_OK : FAULT_AGAIN;
 }
 
-static enum fault_result try(struct fault *f)
+static __always_inline enum fault_result try(struct fault *f)
 {
 	struct space *s = f->space;
 
@@ -177,10 +177,29 @@ static enum fault_result try(struct fault *f)
 	return choose_case(f);
 }
 
+/* Until F, whose first try came to RESULT, has come to an end. */
+static __noinline enum fault_result try_again(struct fault *f, enum fault_result result)
+{
+	bool gave_up = false, waited = false;
+
+	do {
+		/* Once: tables made for this fault would be given up, and made again, for ever. */
+		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
+			break;
+		if (result == FAULT_FETCHED)
+			waited = true;
+		else
+			count(fault_retry);
+	} while ((result = try(f)) >= FAULT_OOM);
+	if (result != FAULT_OK || !waited)
+		return result;
+	count(pgmajfault);
+	return FAULT_MAJOR;
+}
+
 enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 {
 	enum fault_result result;
-	bool gave_up = false;
 	struct fault f;
 
 	f.space = s;
@@ -191,14 +210,10 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
-	while (unlikely((result = try(&f)) >= FAULT_OOM)) {
-		/* Once: tables made for this fault would be given up, and made again, for ever. */
-		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
-			break;
-		if (result != FAULT_FETCHED)
-			count(fault_retry);
-	}
-	if (likely(result == FAULT_OK))
+	result = try(&f);
+	if (unlikely(result >= FAULT_OOM))
+		result = try_again(&f, result);
+	if (likely(result <= FAULT_MAJOR))
 		count(pgfault);
 	else if (result == FAULT_OOM)
 		count(fault_oom);

@@ -5,6 +5,7 @@
 
 enum fault_result {
 	FAULT_OK,
+	FAULT_MAJOR,	/* the same, but a page had to be waited for */
 	FAULT_MAPERR,	/* no region: SIGSEGV, SEGV_MAPERR */
 	FAULT_ACCERR,	/* the region forbids it: SIGSEGV, SEGV_ACCERR */
 	FAULT_BUS,	/* past the end of the file, or unreadable: SIGBUS, BUS_ADRERR */

@@ -20,7 +20,7 @@ static __noinline enum fault_result bring_in(struct fault *f)
 	struct frame *page;
 
 	c->ops->get(c);			/* the region that holds it may go while we sleep */
-	int err = pcache_get(c, f->index, &page);
+	int err = pcache_get_as(c, f->index, f->flags, &page);
 	if (!err)
 		frame_put(page);
 	c->ops->put(c);

@@ -21,6 +21,7 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 			return -EINTR;
 		switch (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0))) {
 		case FAULT_OK:
+		case FAULT_MAJOR:
 			break;
 		case FAULT_MAPERR:
 			return -ENOMEM;

@@ -68,7 +68,8 @@ static inline int pcache_get(struct pcache *c, u64 index, struct frame **out)
 	return pcache_get_as(c, index, 0, out);
 }
 
-/* Reads the pages of [first, last] that are absent, as far as that succeeds. As pcache_get. */
+/* Reads the pages of [first, last] that are absent, if something is behind C, until memory is short or one cannot
+ * be read. As pcache_get. */
 void pcache_willneed(struct pcache *c, u64 first, u64 last);
 
 /* Sleeps until pcache_wake is called, HELD (a cache's lock) released meanwhile; it may return for no reason.
@@ -92,6 +93,8 @@ void pcache_resize(struct pcache *c, u64 bytes);
 /* Drops the whole pages within [start, end) bytes and zeroes the partial edges (hole punching). */
 void pcache_punch(struct pcache *c, u64 start, u64 end);
 
+/* Drops those of pages [first, last] that are clean and that nobody maps or uses. No lock is held. */
+void pcache_drop(struct pcache *c, u64 first, u64 last);
 /* Drops up to N clean pages that nobody maps or uses; how many. From any allocator: passes over what is locked,
  * keeps the nodes of trees. WAIT: no lock is held, so it does neither. */
 u64 pcache_shrink(unsigned n, bool wait);

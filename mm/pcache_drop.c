@@ -55,6 +55,18 @@ static bool lock(struct spinlock *l, bool wait)
 	return wait || spin_trylock(l);
 }
 
+void pcache_drop(struct pcache *c, u64 first, u64 last)
+{
+	struct pcache_cut k = { .first = first, .last = last, .most = ~0UL, .idle = true };
+
+	if (!c->ops->clean || first > last)
+		return;
+	spin_lock(&c->lock);
+	pcache_cut(c, &k);
+	spin_unlock(&c->lock);
+	count_add(pcache_dropped, pcache_cut_free(&k));
+}
+
 u64 pcache_shrink(unsigned n, bool wait)
 {
 	struct pcache_cut k = { .most = n, .last = LAST_PAGE, .idle = true, .keep_nodes = !wait };

@@ -16,7 +16,7 @@
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
 #include "mm/pcache_tree.h"
-#include "mm/space.h"
+#include "mm/vm.h"
 
 #define FIRST_RUN 4U		/* pages read at the second of a run */
 #define RESERVE 32		/* a 1/RESERVE of memory is not for pages read ahead or again */
@@ -73,13 +73,18 @@ static unsigned absent(struct pcache *c, u64 index, u64 n)
 	return (unsigned)(at - index);
 }
 
+static bool low(void)
+{
+	return frame_nr_free() < frame_nr_total() / RESERVE;
+}
+
 /* N frames for a reading; fewer when memory is short. */
 static unsigned get_frames(struct frame **f, unsigned n)
 {
 	unsigned got = 0;
 	bool evicted = false;
 
-	if (frame_nr_free() < frame_nr_total() / RESERVE)
+	if (low())
 		pcache_evict(EVICT);
 	while (got < n) {
 		f[got] = frame_alloc_zeroed(FRAME_CACHE);
@@ -168,9 +173,9 @@ int pcache_read(struct pcache *c, u64 index, u32 flags, struct frame **out)
 
 void pcache_willneed(struct pcache *c, u64 first, u64 last)
 {
-	int err = 0;
+	int err = c->ops->read_many ? 0 : -EIO;
 
-	while (first <= last && !err) {
+	while (first <= last && !err && !low() && !(vm_pause && vm_pause())) {
 		struct reading r = { .first = first };
 		struct frame *f;
 

@@ -174,7 +174,8 @@ void memory_usage(struct memory_usage *m)
 	kmem_drain();
 	*m = (struct memory_usage){
 		.total = frame_nr_total(), .free = frame_nr_free(), .anon = frame_nr_kind(FRAME_ANON),
-		.file = pcache_total_pages(false), .shmem = pcache_total_pages(true), .tables = frame_nr_kind(FRAME_TABLE),
+		.file = pcache_total_pages(false), .shmem = pcache_total_pages(true),
+		.clean = pcache_total_pages(false) - pcache_kept_pages(false), .tables = frame_nr_kind(FRAME_TABLE),
 		.slab = frame_nr_kind(FRAME_SLAB), .kernel = frame_nr_kind(FRAME_KERNEL),
 	};
 }

@@ -24,5 +24,5 @@ void report_ptwalk(struct space *s, vaddr_t va, struct text *t);
 /* Linux's 64-bit pagemap words for COUNT pages from VA. */
 void report_pagemap(struct space *s, vaddr_t va, unsigned count, u64 *out);
 /* Memory of the whole machine, in pages. */
-struct memory_usage { u64 total, free, anon, file, shmem, tables, slab, kernel; };
+struct memory_usage { u64 total, free, anon, file, shmem, clean, tables, slab, kernel; };	/* clean: of file, can be dropped */
 void memory_usage(struct memory_usage *m);

@@ -10,6 +10,8 @@
 #include "kernel/version.h"
 #include "mm/ptreclaim.h"
 
+#define DROP_AT_ONCE 1024	/* pages, between looks at interrupts */
+
 int proc_tunable_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
 	if (*key >= tunable_count())
@@ -56,8 +58,19 @@ static int store_cleanup(struct proc_file *pf __unused, const char *text __unuse
 	return 0;
 }
 
-/* Linux's settings, as they are here: memory is given at the touch, no page of a file can be dropped
- * since nothing is behind it. Those that are accepted change nothing. */
+/* 1 and 3 drop the clean pages of files that nobody maps or uses; 2 is for names, which are not kept apart. */
+static int drop_caches(struct proc_file *pf __unused, const char *text)
+{
+	u64 value;
+	int e = parse_u64(text, &value) ?: value < 1 || value > 4 ? -EINVAL : 0;
+
+	while (!e && value & 1 && pcache_shrink(DROP_AT_ONCE, true))
+		if (sched_pause())
+			return -EINTR;
+	return e;
+}
+
+/* Linux's settings, as they are here: memory is given at the touch. Those that are accepted change nothing. */
 #define SHOW_FIXED(function, ...)                                                                                  \
 	static int function(struct proc_file *pf __unused, struct text *t)                                         \
 	{                                                                                                          \
@@ -77,7 +90,7 @@ SHOW_FIXED(show_ngroups_max, "%lu\n", ARRAY_SIZE(current_process->cred.groups))
 
 static const struct proc_entry vm_list[] = {
 	PROC_SET("cleanup_pgtables", show_zero, store_cleanup),
-	PROC_SET("drop_caches", show_zero, accept_number),
+	PROC_SET("drop_caches", show_zero, drop_caches),
 	PROC_TEXT("max_map_count", show_max_map_count),
 	PROC_TEXT("mmap_min_addr", show_mmap_min_addr),
 	PROC_SET("overcommit_memory", show_one, accept_number),

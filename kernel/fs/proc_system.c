@@ -33,7 +33,7 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 	cpus_drain();
 	memory_usage(&m);
 	const struct { const char *name; u64 pages; } line[] = {
-		{ "MemTotal:", m.total }, { "MemFree:", m.free }, { "MemAvailable:", m.free }, { "Buffers:", 0 },
+		{ "MemTotal:", m.total }, { "MemFree:", m.free }, { "MemAvailable:", m.free + m.clean }, { "Buffers:", 0 },
 		{ "Cached:", m.file + m.shmem }, { "SwapCached:", 0 }, { "SwapTotal:", 0 }, { "SwapFree:", 0 },
 		{ "Dirty:", 0 }, { "Writeback:", 0 }, { "AnonPages:", m.anon }, { "Shmem:", m.shmem }, { "Slab:", m.slab },
 		{ "SReclaimable:", 0 }, { "SUnreclaim:", m.slab }, { "PageTables:", m.tables },

@@ -219,7 +219,7 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 		r = fault_handle(s, va, FAULT_USER | error | (present ? FAULT_PRESENT : 0));
 		if (fake_locks_held())
 			fake_fail("fault_handle keeps %u locks", fake_locks_held());
-		if (r != FAULT_OK)
+		if (r > FAULT_MAJOR)
 			return r;
 		epoch_leave();
 	}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""A disk mapped: major faults, read-ahead, one read for many, errors of the disk, more than fits.
+tests/run: limit=240"""
+import array
+import os
+from lib import run, equal, check, compile, finish, SCRATCH
+
+MASK = (1 << 64) - 1
+
+
+def image(name, mib):
+    """A disk whose word W is mix(W) of disk_map.c."""
+    path = os.path.join(SCRATCH, name)
+    with open(path, "wb") as f:
+        for start in range(0, mib << 17, 1 << 17):
+            array.array("Q", (((w + 1) * 0x9e3779b97f4a7c15 & MASK) ^ w >> 7
+                              for w in range(start, start + (1 << 17)))).tofile(f)
+    return path
+
+
+def values(done):
+    return {k: int(v) if v.isdigit() else v for k, _, v in
+            (word.partition("=") for word in done.out.decode().split() if "=" in word)}
+
+
+with open(os.path.join(os.path.dirname(__file__), "disk_map.c"), encoding="utf-8") as source:
+    program = compile(source.read(), "disk_map")
+small, large = image("small", 16), image("large", 96)
+WINDOWS = (16 << 20) // (128 << 10)
+
+
+def drive(what, *options, disk=small, limit=100):
+    done = run("--add", program, "--disk", disk, *options, "--", "disk_map", what, limit=limit)
+    equal(done.status, 0, what)
+    return values(done)
+
+
+for options in ((), ("--smp", "4", "--append", "debug_check=1")):
+    got = drive("linear", *options)
+    equal(got, {"linear_majors": WINDOWS, "again_majors": 0, "mapped_majors": 0,
+                "dropped_majors": WINDOWS}, "major faults of a linear read, %r" % (options,))
+equal(drive("linear", "--append", "readahead_kb=0")["linear_majors"], 4096, "no read-ahead")
+equal(drive("linear", "--append", "readahead_kb=2048")["linear_majors"], 8, "the most of it")
+
+got = drive("advice")
+equal(got["sequential_majors"], WINDOWS // 2, "MADV_SEQUENTIAL")
+for name in "willneed", "dontneed", "readahead":
+    equal(got[name + "_majors"], 0, name)
+equal(got["fadvise_majors"], 1, "POSIX_FADV_DONTNEED")
+equal(got["random_ahead"], 0, "MADV_RANDOM")
+check(got["plain_ahead"] < 60, "random access reads little ahead: %r" % got)
+for smp in "1", "4":
+    got = drive("together", "--smp", smp)
+    equal(got["together_reads"], WINDOWS, "one read for six threads on %s CPUs" % smp)
+    if smp == "4":
+        equal(got["together_waited"], 1, "the others wait")
+
+rules = os.path.join(SCRATCH, "rules")
+BAD = [100 * 8, 101 * 8, 2000 * 8 + 3, 4095 * 8]      # sectors; each can be read the 13th time
+with open(rules, "w") as f:
+    for sector in BAD * 12:
+        f.write('[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "%d"\nonce = "on"\n' % sector)
+for smp in "1", "4":
+    got = drive("errors", "--smp", smp, "--append", "debug_check=1",
+                disk="blkdebug:%s:%s" % (rules, small))
+    check(got["bus"] >= 3 and got["eio"] >= 3, "SIGBUS and EIO: %r" % got)
+    check(got["turns"] > 1, "a retry succeeds: %r" % got)
+
+for options in (("--mem", "40M"), ("--mem", "48M", "--smp", "4", "--append", "debug_check=1")):
+    got = drive("large", *options, disk=large, limit=200)
+    equal(got, {"mapped": "ok", "read": "ok"}, "more than memory, %r" % (options,))
+finish()
