@@ -104,7 +104,7 @@ static enum fault_result disagreement(struct fault *f)
 	panic("entry %#lx of %#lx has not the rights of its region (flags %#x)", f->old, f->va, f->flags);
 }
 
-static enum fault_result choose_case(struct fault *f)
+static __always_inline enum fault_result choose_case(struct fault *f)
 {
 	if (!f->old) {
 		if (f->cache)
