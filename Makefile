@@ -102,7 +102,7 @@ HOST_BIN := $(HTEST:%=$(B)/host/asan/%) $(HRACE:%=$(B)/host/tsan/%)
 # Goals ----------------------------------------------------------------------
 
 .PHONY: all deps run qemu check test soak iso run-iso run-uefi gdb debug doctor format lint lines \
-	bench clean help tests kernel FORCE
+	bench compare clean help tests kernel FORCE
 all: kernel $(B)/initrd.cpio
 kernel: $(B)/quire.elf
 tests: all $(HOST_BIN) $(UTEST:%=$(B)/tests/user/%) $(B)/tests.cpio
@@ -117,7 +117,8 @@ help:
 #: make iso        the GRUB image build/quire.iso
 #: make run-iso    boot that image by BIOS;  make run-uefi  by UEFI
 #: make gdb        boot and wait for gdb;  make debug  log interrupts to build/qemu.log
-#: make bench      the table of costs beside their targets
+#: make bench      the table of costs beside their targets, and what they have moved by
+#: make compare    the same binary on Debian's Linux and here, side by side
 #: make doctor     name each missing tool and its package
 #: make format     clang-format what you changed (since FROM=HEAD);  make lint  more warnings
 #: make lines      code by folder
@@ -153,6 +154,8 @@ bench: all
 	@$(PYTHON) tools/bench $(BENCH_ARGS)
 lines:
 	@tools/lines
+compare: all $(B)/linux.cpio
+	@$(PYTHON) tools/compare $(COMPARE_ARGS)
 clean:
 	rm -rf $(B)
 
@@ -215,6 +218,14 @@ $(B)/tests.cpio: $(UTEST:%=$(B)/tests/bin/%) tools/mkcpio.py tools/libcpio.py $(
 	$(say) CPIO $@
 	$(Q)mkdir -p $(@D) && $(PYTHON) tools/mkcpio.py -o $@ \
 		$(foreach p,$(UTEST),/tests/$p=$(B)/tests/bin/$p)
+
+# What tools/compare lays over the first files for a Linux: another first program.
+$(B)/linux-init: tools/linux-init.c $(B)/user.flags
+	$(say) USERCC $<
+	$(Q)mkdir -p $(@D) && $(USERCC) $(UFLAGS) -MF $@.d -o $@ $<
+$(B)/linux.cpio: $(B)/linux-init tools/mkcpio.py tools/libcpio.py
+	$(say) CPIO $@
+	$(Q)$(PYTHON) tools/mkcpio.py -o $@ /init=$<
 
 iso: $(B)/quire.iso
 $(B)/quire.iso: $(B)/quire.elf $(B)/initrd.cpio grub.cfg

@@ -23,6 +23,7 @@
 #define VERDICT_PORT 0xe9
 #define EXIT_PORT    0xf4
 #define CANNOT_RUN   126
+#define SETTLE	     10 /* seconds of the guest's clock, short ones where it counts instructions */
 
 static char bytes[128 << 10];
 static char *words[1024];
@@ -115,6 +116,8 @@ int main(void)
 	mkdir("/dev/shm", 01777);
 	need(mount("shm", "/dev/shm", "tmpfs", 0, NULL), "/dev/shm");
 	read_command();
+	dprintf(2, "linux-init: waiting %d s for what the kernel still does behind a boot\n", SETTLE);
+	sleep(SETTLE);
 	child = fork();
 	need(child < 0, "fork");
 	if (child == 0)

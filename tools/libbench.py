@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""What tools/bench and tools/compare share: the rows, how they are measured, how shown.
+
+A figure is guest instructions under --icount as /bin/bench prints them, `name=value`, with
+`name_worst=value` after it where its rounds differ. All rows are run on one CPU, but
+those of the group `threads`, on four.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+BUILD = os.environ.get("QUIRE_BUILD") or os.path.join(ROOT, "build")
+TARGETS = os.path.join(ROOT, "tests/bench.targets")
+THREADS, THREAD_CPUS = "threads", 4      # the group, which is also how its rows begin
+FIGURE = re.compile(r"([a-z]\w*)=([0-9.]+)$")
+
+
+class Bad(Exception):
+    """What is wrong with options or surroundings, in one line."""
+
+
+class Row:
+    """A line of tests/bench.targets."""
+
+    def __init__(self, line):
+        self.name, target, a, b, c, self.text = line.split(None, 5)
+        self.text = self.text.strip()
+        self.quick, target = not target.endswith("~"), target.rstrip("~")
+        self.judged, target = target.endswith("*"), target.rstrip("*")
+        self.target = None if target == "-" else float(target)
+        self.linux = [a, b, c]
+
+    def verdict(self, value):
+        if value is None or self.target is None:
+            return ""
+        return "ok" if value <= self.target else "over" if self.judged else ""
+
+
+def rows():
+    """The rows of tests/bench.targets, in its order."""
+    with open(TARGETS, encoding="utf-8") as f:
+        return [Row(line) for line in f if line.strip() and not line.startswith("#")]
+
+
+def figures(text):
+    """{name: value} of `name=value` lines; other lines and skipped rows are left out."""
+    found = (FIGURE.match(line.strip()) for line in text.splitlines())
+    return {m[1]: float(m[2]) for m in found if m}
+
+
+def short(value):
+    """A figure for a person, or - for None."""
+    if value is None:
+        return "-"
+    if value >= 10e6:
+        return "%.1f M" % (value / 1e6)
+    if value >= 1000:
+        return "{:,.0f}".format(value).replace(",", " ")
+    return "%.0f" % value if value >= 100 or value == int(value) else "%.1f" % value
+
+
+def spread(found, name):
+    """How much worse the worst round was; nothing below half a per cent."""
+    best, worst = found.get(name), found.get(name + "_worst")
+    if not best or worst is None or worst - best < max(1, best / 200):
+        return ""
+    return "+%.0f%%" % (100 * (worst - best) / best)
+
+
+def table(heads, lines):
+    """Print lines of cells in columns: the first to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in [heads] + lines) for i in range(len(heads))]
+    for line in [heads] + lines:
+        cells = [c.ljust(w) if i == 0 else c.rjust(w)
+                 for i, (c, w) in enumerate(zip(line, widths))]
+        print("  ".join(cells).rstrip())
+
+
+# Measuring --------------------------------------------------------------------
+
+class Progress:
+    """What is being measured, on standard error: one line that changes, where that is a terminal."""
+
+    def __init__(self, who):
+        self.who, self.begin, self.live = who, time.monotonic(), sys.stderr.isatty()
+        self.show("booting")
+        if not self.live:
+            print("%s: measuring" % who, file=sys.stderr, flush=True)
+
+    def show(self, what):
+        if self.live:
+            sys.stderr.write("\r\x1b[K%s: %s" % (self.who, what))
+            sys.stderr.flush()
+
+    def done(self, count):
+        if self.live:
+            sys.stderr.write("\r\x1b[K")
+        print("%s: %d figures in %.0f s" % (self.who, count, time.monotonic() - self.begin),
+              file=sys.stderr, flush=True)
+
+
+def one_boot(who, options, words, progress):
+    """Boot once, run bench with words; returns its figures, its rows as they come shown."""
+    found, tail = {}, []
+    command = [os.path.join(ROOT, "tools/run"), *options, "--", "bench", "-w", *words]
+    with open(os.path.join(BUILD, "bench-%s.log" % re.sub(r"[^\w.-]+", "_", who)), "wb") as log:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=log) as process:
+            try:
+                for line in process.stdout:
+                    text = line.decode("utf-8", "replace").strip()
+                    tail = tail[-4:] + [text]
+                    found.update(figures(text))
+                    progress.show(text)
+            except BaseException:
+                process.terminate()
+                raise
+    if process.returncode == 2:
+        raise Bad("%s: bench or tools/run refused its options (%s)" % (who, log.name))
+    if process.returncode or not found:
+        print("%s: bench ended with status %d after %s; the log is %s"
+              % (who, process.returncode, tail[-1] if tail else "nothing", log.name),
+              file=sys.stderr)
+    return found, process.returncode
+
+
+def measure(who, options, words=(), flags=()):
+    """All figures of one kernel; also whether all went well.
+
+    options: how tools/run boots it; flags: for bench; words: rows or groups, none for all.
+    """
+    threads = [w for w in words if w.startswith(THREADS)]
+    others = [w for w in words if not w.startswith(THREADS)]
+    progress, found, good = Progress(who), {}, True
+    for cpus, some in ((1, others), (THREAD_CPUS, threads if words else [THREADS])):
+        if some or (cpus == 1 and not words):
+            here, status = one_boot(who, ["--icount", "--smp", str(cpus), *options],
+                                    [*flags, *some], progress)
+            found.update(here)
+            good &= not status and bool(here)
+    progress.done(sum(1 for name in found if not name.endswith("_worst")))
+    return found, good
+
+
+def known(words):
+    """Refuse words that are no row and no group of bench, before anything is booted."""
+    names = {row.name for row in rows()}
+    groups = ("memory", "around", "fork", "reclaim", THREADS, "scaling")
+    for word in words:
+        if word not in names and word not in groups:
+            raise Bad("no row or group %s; groups are %s, rows are in tests/bench.targets"
+                      % (word, " ".join(groups)))
