@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "arch/cpu.h"
+#include "kernel/base/epoch.h"
 #include "mm/init.h"
 #include "mm/pgtable.h"
 
@@ -76,8 +77,17 @@ void fake_frame_alloc(struct frame *f, unsigned order)
 	}
 }
 
+/* A table that was unlinked comes with the tag of its grace period, which must be over. */
+static void want_grace(struct frame *f)
+{
+	if (f->dead && !epoch_passed(f->doomed.tag))
+		fake_fail("table %#lx freed without its grace period", frame_number(f));
+	f->dead = false;
+}
+
 void fake_frame_free(struct frame *f, unsigned order)
 {
+	want_grace(f);
 	for (u64 n = frame_number(f); n < frame_number(f) + (1UL << order); n++) {
 		fake_frame_forgotten(&frames[n]);
 		age(n, FREE_JUNK);
@@ -87,6 +97,7 @@ void fake_frame_free(struct frame *f, unsigned order)
 
 void fake_frame_free_zeroed(struct frame *f)
 {
+	want_grace(f);
 	fake_frame_forgotten(f);
 	want_page(frame_number(f), zero_page, "is freed as zeroes and is not");
 	age(frame_number(f), FREE_ZERO);
