@@ -140,7 +140,8 @@ static bool leave_process(struct thread *t, struct process *p, int exit_code)
 
 	spin_lock(&process_lock);
 	signal_thread_destroy(t);
-	p->user_ns += thread_cpu_ns(t);
+	p->user_ns += thread_cpu_ns(t) - t->kernel_ns;
+	p->kernel_ns += t->kernel_ns;
 	p->min_faults += t->min_faults;
 	thread_unlink(t);
 	if (t->tid == p->pid)

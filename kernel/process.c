@@ -218,16 +218,6 @@ void process_free(struct process *p)
 	kmem_cache_free(&process_cache, p);
 }
 
-u64 process_cpu_ns(const struct process *p)
-{
-	u64 ns = p->user_ns + p->kernel_ns;
-	const struct thread *t;
-
-	TAILQ_FOREACH(t, &p->threads, sibling)
-		ns += thread_cpu_ns(t);
-	return ns;
-}
-
 u64 process_min_faults(const struct process *p)
 {
 	u64 n = p->min_faults;

@@ -54,7 +54,7 @@ struct thread {
 	u64 slice_end;
 	u64 run_start;			/* when it got the CPU; 0: it has none */
 	u32 time_seq;			/* odd while run_start and user_ns change */
-	u64 user_ns, kernel_ns;		/* times used until then; see thread_times */
+	u64 user_ns, kernel_ns;		/* times used until then: kernel/times.c */
 	u64 min_faults;			/* of this thread; process_usage adds them up */
 	/* signals: kernel/signal.c */
 	struct signal_thread sig;
@@ -112,6 +112,7 @@ struct process {
 	u64 min_faults, maj_faults;	/* of threads that ended: process_min_faults has all */
 	u64 child_min_faults, child_maj_faults;
 	u64 user_ns, kernel_ns, child_user_ns, child_kernel_ns;	/* of threads that ended; of waited children */
+	u64 user_told;			/* by process_times: never less again */
 	u64 max_rss_pages, child_max_rss_pages;
 	struct rlimit limits[NR_RLIMITS];
 	struct timer alarm;		/* ITIMER_REAL */
@@ -133,6 +134,7 @@ extern u32 nr_threads;				/* there are now; process_lock */
 /* CPU time of T in ns so far, and of all threads P ever had; P's under process_lock. */
 u64 thread_cpu_ns(const struct thread *t);
 u64 process_cpu_ns(const struct process *p);
+void process_times(struct process *p, u64 *user, u64 *kernel);	/* the two parts of that */
 u64 process_min_faults(const struct process *p);	/* the same for faults */
 
 /* Kernel thread running FN(ARG). NULL: no memory. */

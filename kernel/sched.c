@@ -151,22 +151,13 @@ void sched_switched(void)
 		share(rq);
 }
 
-static void account(struct thread *prev, struct thread *next, u64 now)
-{
-	WRITE_ONCE(prev->time_seq, prev->time_seq + 1);
-	barrier();
-	prev->user_ns += now - prev->run_start;
-	prev->run_start = 0;
-	barrier();
-	WRITE_ONCE(prev->time_seq, prev->time_seq + 1);
-	next->run_start = now;
-}
-
 static void switch_to(struct runqueue *rq, struct thread *prev, struct thread *next)
 {
 	u64 now = clock_ns();
 
-	account(prev, next, now);
+	times_switch(prev, next, now);
+	if (prev == this_cpu_ptr(idle_thread))
+		times_busy(now);
 	next->slice_end = now + SCHED_SLICE_NS;
 	next->on_cpu = true;
 	next->state = THREAD_RUNNING;
@@ -397,11 +388,15 @@ void sched_exit(void)
 	panic("a dead thread runs");
 }
 
-void sched_tick(void)
+void sched_tick(const struct trapframe *f)
 {
 	struct thread *t = current;
 
-	if (!this_cpu_ptr(runqueue)->nr_ready || t == this_cpu_ptr(idle_thread))
+	if (t == this_cpu_ptr(idle_thread))
+		return;
+	if (f)
+		times_tick(f);
+	if (!this_cpu_ptr(runqueue)->nr_ready)
 		return;
 	if (clock_ns() >= t->slice_end)
 		this_cpu(thread_work) |= WORK_RESCHED;
@@ -422,7 +417,7 @@ void sched_kicked(void)
 		this_cpu(thread_work) |= WORK_SIGNAL;
 	if (unlikely(!may_run_on(t, this_cpu(cpu_number))))
 		this_cpu(thread_work) |= WORK_RESCHED;
-	sched_tick();
+	sched_tick(NULL);
 }
 
 /* A thread that waits in a queue is sent on by the CPU whose queue it is; one that sleeps, when it is woken. */

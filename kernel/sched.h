@@ -66,7 +66,8 @@ void sched_ready(struct thread *t);	/* a new thread may run */
 bool sched_pause(void);
 void sched_yield(void);			/* to the back of the queue */
 void sched_exit(void) __noreturn;	/* the dead thread's last act; its stack is freed by the next */
-void sched_tick(void);			/* from the timer interrupt */
+struct trapframe;
+void sched_tick(const struct trapframe *f);	/* from the timer interrupt; F NULL: from another */
 void sched_start(void) __noreturn;	/* this CPU becomes its idle thread */
 void sched_stop_self(void);		/* job control: sleeps in THREAD_STOPPED until thread_continue */
 void thread_continue(struct thread *t);

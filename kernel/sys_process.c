@@ -168,8 +168,10 @@ long sys_getrusage(u64 who, u64 va, REST2)
 	spin_lock(&process_lock);
 	process_usage(p, (int)who == RUSAGE_CHILDREN ? USAGE_CHILDREN : USAGE_SELF, &u);
 	spin_unlock(&process_lock);
-	if ((int)who == RUSAGE_THREAD)
-		u.user_ns = thread_cpu_ns(current);
+	if ((int)who == RUSAGE_THREAD) {
+		u.kernel_ns = current->kernel_ns;
+		u.user_ns = thread_cpu_ns(current) - u.kernel_ns;
+	}
 	return rusage_put(va, &u);
 }
 

@@ -17,6 +17,13 @@ void sched_kicked(void);		/* from the interrupt that other CPUs send */
 void sched_move(struct thread *t);	/* T's affinity has changed. Under process_lock */
 u64 sched_idle_ns(u32 cpu);		/* since boot */
 
+/* kernel/times.c: at a switch; PREV was the idle thread; from the timer of a busy CPU, F being where it was. */
+void times_switch(struct thread *prev, struct thread *next, u64 now);
+void times_busy(u64 now);
+void times_tick(const struct trapframe *f);
+u64 times_kernel_ns(u32 cpu);		/* in the kernel, busy, since boot */
+DECLARE_PERCPU(u64, fault_rip);		/* of the last page fault from user mode */
+
 /* kernel/cpus.c: starts the other CPUs; each ends in sched_start. */
 void cpus_start(void);
 /* Has every CPU give back the free objects and stacks it keeps, for exact counts of memory; and what a CPU

@@ -86,6 +86,7 @@ static inline void page_fault(struct trapframe *f)
 		return;
 	}
 	result = fault_handle(t->space, va, (unsigned)f->error);
+	this_cpu(fault_rip) = f->rip;
 	if (likely(result == FAULT_OK))
 		t->min_faults++;
 	else
@@ -146,7 +147,7 @@ void trap_interrupt(struct trapframe *f, unsigned vector)
 	case IRQ_TIMER:
 		irq_ack();
 		timers_run();
-		sched_tick();
+		sched_tick(f);
 		break;
 	case IRQ_IPI_RESCHED:
 		irq_ack();

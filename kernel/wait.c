@@ -35,7 +35,7 @@ void process_usage(struct process *p, enum rusage_whose whose, struct rusage_tim
 {
 	*u = (struct rusage_times){ 0 };
 	if (whose != USAGE_CHILDREN) {
-		u->user_ns = process_cpu_ns(p);
+		process_times(p, &u->user_ns, &u->kernel_ns);
 		u->max_rss_pages = p->max_rss_pages;
 		u->min_faults = process_min_faults(p);
 		u->maj_faults = p->maj_faults;

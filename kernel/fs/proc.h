@@ -96,4 +96,3 @@ void proc_load_start(void);
 void proc_load(u64 average[3]);
 
 /* User and kernel time of P so far, in ns; under process_lock. */
-void proc_times(const struct process *p, u64 *user, u64 *kernel);

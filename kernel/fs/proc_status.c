@@ -40,16 +40,6 @@ static const char *state_name(char letter)
 	return s;
 }
 
-void proc_times(const struct process *p, u64 *user, u64 *kernel)
-{
-	const struct thread *t;
-
-	*kernel = p->kernel_ns;
-	TAILQ_FOREACH(t, &p->threads, sibling)
-		*kernel += t->kernel_ns;
-	*user = process_cpu_ns(p) - *kernel;
-}
-
 DEFINE_HELD(space)
 static const struct space no_space;	/* all 0: stands for that of a zombie */
 
@@ -170,7 +160,7 @@ int proc_show_stat(struct proc_file *pf, struct text *t)
 	struct process *p = proc_thread(n, &thread);
 	if (!p)
 		return -ESRCH;
-	proc_times(p, &user, &kernel);
+	process_times(p, &user, &kernel);
 	if (n->tid) {
 		kernel = thread->kernel_ns;
 		user = thread_cpu_ns(thread) - kernel;

@@ -44,37 +44,41 @@ static int show_meminfo(struct proc_file *pf __unused, struct text *t)
 	return 0;
 }
 
-/* Busy and idle time of CPU, ns. */
-static void cpu_times(u32 cpu, u64 *busy, u64 *idle)
-{
-	u64 all = clock_ns();
+struct cpu_times { u64 user, kernel, idle; };	/* ns */
 
-	*idle = MIN(sched_idle_ns(cpu), all);
-	*busy = all - *idle;
+static struct cpu_times cpu_times(u32 cpu)
+{
+	u64 all = clock_ns(), idle = MIN(sched_idle_ns(cpu), all), kernel = MIN(times_kernel_ns(cpu), all - idle);
+
+	return (struct cpu_times){ all - idle - kernel, kernel, idle };
 }
 
-static void machine_times(u64 *busy, u64 *idle)
+static struct cpu_times machine_times(void)
 {
-	*busy = *idle = 0;
+	struct cpu_times sum = { 0 };
+
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
-		u64 b, i;
+		struct cpu_times one = cpu_times(cpu);
 
-		cpu_times(cpu, &b, &i);
-		*busy += b;
-		*idle += i;
+		sum.user += one.user;
+		sum.kernel += one.kernel;
+		sum.idle += one.idle;
 	}
+	return sum;
 }
 
-/* User and kernel are not told apart: all is user's. */
+static void put_times(struct text *t, struct cpu_times c)
+{
+	text_printf(t, " %lu 0 %lu %lu 0 0 0 0 0 0\n", proc_ticks(c.user), proc_ticks(c.kernel), proc_ticks(c.idle));
+}
+
 static int show_stat(struct proc_file *pf __unused, struct text *t)
 {
-	u64 busy, idle;
-
-	machine_times(&busy, &idle);
-	text_printf(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", proc_ticks(busy), proc_ticks(idle));
+	text_printf(t, "cpu ");
+	put_times(t, machine_times());
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
-		cpu_times(cpu, &busy, &idle);
-		text_printf(t, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, proc_ticks(busy), proc_ticks(idle));
+		text_printf(t, "cpu%u", cpu);
+		put_times(t, cpu_times(cpu));
 	}
 	text_printf(t, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
 		    counter_sum(C_interrupts), counter_sum(C_switches), clock_boot_epoch(), nr_processes_started,
@@ -93,10 +97,8 @@ static int show_cpuinfo(struct proc_file *pf __unused, struct text *t)
 
 static int show_uptime(struct proc_file *pf __unused, struct text *t)
 {
-	u64 busy, idle, now = proc_ticks(clock_ns());
+	u64 now = proc_ticks(clock_ns()), idle = proc_ticks(machine_times().idle);
 
-	machine_times(&busy, &idle);
-	idle = proc_ticks(idle);
 	text_printf(t, "%lu.%02lu %lu.%02lu\n", now / 100, now % 100, idle / 100, idle % 100);
 	return 0;
 }
