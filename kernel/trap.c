@@ -85,8 +85,8 @@ static inline void page_fault(struct trapframe *f)
 		kernel_fault(f, va);
 		return;
 	}
-	result = fault_handle(t->space, va, (unsigned)f->error);
 	this_cpu(fault_rip) = f->rip;
+	result = fault_handle(t->space, va, (unsigned)f->error);
 	if (likely(result == FAULT_OK))
 		t->min_faults++;
 	else

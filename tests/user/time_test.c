@@ -4,6 +4,9 @@
 #include <sys/time.h>
 #include <sys/times.h>
 #include <sys/sysinfo.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -136,6 +139,64 @@ static void processor_time(void)
 	EXPECT(tms.tms_utime + tms.tms_stime > 0);
 }
 
+static int64_t us_of(struct timeval t)
+{
+	return t.tv_sec * 1000000LL + t.tv_usec;
+}
+
+/* The part of the next 400 ms of processor time that is the kernel's, per cent, in a loop of fn. */
+static int kernel_share(void (*fn)(void))
+{
+	struct rusage from, to, last;
+
+	getrusage(RUSAGE_SELF, &from);
+	last = from;
+	do {
+		for (int i = 0; i < 10; i++)
+			fn();
+		getrusage(RUSAGE_SELF, &to);
+		EXPECT(us_of(to.ru_utime) >= us_of(last.ru_utime));
+		EXPECT(us_of(to.ru_stime) >= us_of(last.ru_stime));
+		last = to;
+	} while (us_of(to.ru_utime) + us_of(to.ru_stime) < us_of(from.ru_utime) + us_of(from.ru_stime) + 400000);
+	return (int)((us_of(to.ru_stime) - us_of(from.ru_stime)) * 100 / 400000);
+}
+
+static void in_the_program(void)
+{
+	for (volatile int i = 0; i < 20000; i++)
+		;
+}
+
+static char buffer[65536];
+static int zero_fd;
+
+static void in_the_kernel(void)
+{
+	if (read(zero_fd, buffer, sizeof(buffer)) != sizeof(buffer))
+		EXPECT(false);
+}
+
+static char *pages;
+
+static void in_faults(void)
+{
+	for (int i = 0; i < 64; i++)
+		pages[i * 4096] = 1;
+	madvise(pages, 64 * 4096, MADV_DONTNEED);
+}
+
+/* Sampled, so near enough is good. */
+static void program_and_kernel(void)
+{
+	zero_fd = open("/dev/zero", O_RDONLY);
+	pages = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(zero_fd >= 0 && pages != MAP_FAILED);
+	EXPECT(kernel_share(in_the_program) < 30);
+	EXPECT(kernel_share(in_the_kernel) > 60);
+	EXPECT(kernel_share(in_faults) > 60);
+}
+
 static void errors_and_information(void)
 {
 	struct timespec t;
@@ -160,6 +221,7 @@ int main(void)
 	RUN(sleeping);
 	RUN(sleepers_wake_in_order);
 	RUN(processor_time);
+	RUN(program_and_kernel);
 	RUN(errors_and_information);
 	return test_end();
 }
