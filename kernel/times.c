@@ -59,14 +59,14 @@ static bool came_from_kernel(const struct trapframe *f)
 void times_tick(const struct trapframe *f)
 {
 	struct thread *t = current;
-	u64 now = clock_ns(), tick;
+	u64 now = clock_ns(), tick = now + TICK_NS - this_cpu(next_tick);	/* as long as it has been: it may come late */
 
 	if (now >= this_cpu(next_tick)) {
 		this_cpu(next_tick) = now + TICK_NS;
 		write_begin(t);
 		t->user_ns += now - t->run_start;
 		t->run_start = now;
-		tick = came_from_kernel(f) ? MIN(t->user_ns, TICK_NS) : 0;
+		tick = came_from_kernel(f) ? MIN(t->user_ns, tick) : 0;
 		t->user_ns -= tick;
 		t->kernel_ns += tick;
 		write_end(t);

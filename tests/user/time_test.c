@@ -192,9 +192,9 @@ static void program_and_kernel(void)
 	zero_fd = open("/dev/zero", O_RDONLY);
 	pages = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(zero_fd >= 0 && pages != MAP_FAILED);
-	EXPECT(kernel_share(in_the_program) < 30);
-	EXPECT(kernel_share(in_the_kernel) > 60);
-	EXPECT(kernel_share(in_faults) > 60);
+	EXPECT(kernel_share(in_the_program) < 40);
+	EXPECT(kernel_share(in_the_kernel) > 50);
+	EXPECT(kernel_share(in_faults) > 50);
 }
 
 static void errors_and_information(void)
