@@ -9,18 +9,26 @@
 #include "mm/kmem.h"
 #include "mm/limbo.h"
 
-void report_each_table(struct frame *t, void (*visit)(struct frame *t, void *arg), void *arg)
+static void each_table(struct frame *t, bool own, void (*visit)(struct frame *t, bool own, void *arg), void *arg)
 {
-	visit(t, arg);
+	visit(t, own, arg);
 	if (t->level == 1)
 		return;
 	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
 	unsigned left = pt_live(t);
-	for (unsigned i = 0; left && (i = pt_next_live(t, i, n)) < n; i++, left--)
-		report_each_table(pt_child(READ_ONCE(pt_slots(t)[i])), visit, arg);
+	for (unsigned i = 0; left && (i = pt_next_live(t, i, n)) < n; i++, left--) {
+		pte_t e = READ_ONCE(pt_slots(t)[i]);
+
+		each_table(pt_child(e), own && pt_child(e)->refs == 1, visit, arg);
+	}
 }
 
-static void add_table(struct frame *t, void *arg)
+void report_each_table(struct space *s, void (*visit)(struct frame *t, bool own, void *arg), void *arg)
+{
+	each_table(s->root, true, visit, arg);
+}
+
+static void add_table(struct frame *t, bool own __unused, void *arg)
 {
 	struct space_usage *u = arg;
 
@@ -48,7 +56,7 @@ void space_usage(struct space *s, struct space_usage *u)
 		else if (r->flags & R_WRITE && !(r->flags & R_SHARED))
 			u->data += pages;
 	}
-	report_each_table(s->root, add_table, u);
+	report_each_table(s, add_table, u);
 	spin_unlock(&s->lock);
 }
 
@@ -94,13 +102,13 @@ void report_maps(struct space *s, struct text *t)
 	kmem_free(name);
 }
 
-static void table_line(struct frame *table, void *arg)
+static void table_line(struct frame *table, bool own, void *arg)
 {
 	struct text *t = arg;
 	u64 span = pt_span(table->level) * (table->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES);
 
 	text_printf(t, "%*sL%u 0x%012lx-0x%012lx live=%u use=%u %s frame=0x%lx", 2 * (PT_LEVELS - table->level), "", table->level,
-		    pt_base(table), pt_base(table) + span, pt_live(table), table->refs, table->refs > 1 ? "shared" : "own",
+		    pt_base(table), pt_base(table) + span, pt_live(table), table->refs, own ? "own" : "shared",
 		    frame_number(table));
 	if (table->level == 1)
 		text_printf(t, " anon=%u file=%u shmem=%u zero=%u", table->table.count[PTE_CLASS_ANON],
@@ -112,7 +120,7 @@ static void table_line(struct frame *table, void *arg)
 void report_pagetable(struct space *s, struct text *t)
 {
 	spin_lock(&s->lock);
-	report_each_table(s->root, table_line, t);
+	report_each_table(s, table_line, t);
 	spin_unlock(&s->lock);
 }
 
@@ -130,6 +138,7 @@ void report_ptwalk(struct space *s, vaddr_t va, struct text *t)
 		text_printf(t, "0x%lx is not a user address\n", va);
 		return;
 	}
+	bool own = true;
 	spin_lock(&s->lock);
 	for (struct frame *table = s->root;; ) {
 		pte_t e = READ_ONCE(*pt_slot(table, va));
@@ -146,8 +155,8 @@ void report_ptwalk(struct space *s, vaddr_t va, struct text *t)
 			rights_text(e, true, t);
 			break;
 		}
-		text_printf(t, "table frame=0x%lx use=%u live=%u %s", frame_number(f), f->refs, pt_live(f),
-			    f->refs > 1 ? "shared" : "own");
+		own &= f->refs == 1;
+		text_printf(t, "table frame=0x%lx use=%u live=%u %s", frame_number(f), f->refs, pt_live(f), own ? "own" : "shared");
 		rights_text(e, false, t);
 		table = f;
 	}

@@ -10,7 +10,7 @@
 #define NAME_SIZE 256
 
 /* One more mapper for each frame that leaf table T maps. */
-static void count_table(struct frame *t, void *mappers)
+static void count_table(struct frame *t, bool own __unused, void *mappers)
 {
 	if (t->level == 1)
 		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)
@@ -19,7 +19,7 @@ static void count_table(struct frame *t, void *mappers)
 
 static void count_space(struct space *s, void *mappers)
 {
-	report_each_table(s->root, count_table, mappers);
+	report_each_table(s, count_table, mappers);
 }
 
 struct region_usage { u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, young, anon; };

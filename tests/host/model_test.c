@@ -7,7 +7,7 @@
  */
 #include "model_ops.h"
 
-static void count_empty(struct frame *t, void *arg)
+static void count_empty(struct frame *t, bool own __unused, void *arg)
 {
 	*(long *)arg += pt_live(t) == 0 && t->level < PT_LEVELS;
 }
@@ -16,7 +16,7 @@ static long empty_tables(struct space *s)
 {
 	long n = 0;
 
-	report_each_table(s->root, count_empty, &n);
+	report_each_table(s, count_empty, &n);
 	return n;
 }
 

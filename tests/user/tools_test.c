@@ -152,6 +152,39 @@ static void window_changes_faults(void)
 	       large == small); /* 1024: a kernel without fault-around as yet */
 }
 
+/* A table that a child has not written to is its parent's too, below a shared table as well; written, it is its own. */
+static void who_shares_a_table(void)
+{
+	char *at = mmap(NULL, 4UL << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *table = (char *)(((uintptr_t)at + (2UL << 20) - 1) & ~((2UL << 20) - 1));
+	char command[80], wanted[80];
+	int fds[2];
+	pid_t pid;
+
+	REQUIRE(at != MAP_FAILED && pipe(fds) == 0);
+	*table = 1;
+	pid = fork();
+	if (pid == 0) {
+		char byte;
+
+		close(fds[1]);
+		_exit(read(fds[0], &byte, 1) != 0);
+	}
+	close(fds[0]);
+	snprintf(command, sizeof(command), "ptdump %d %p", pid, (void *)table);
+	snprintf(wanted, sizeof(wanted), " by=%d,%d\n", getpid(), pid);
+	EXPECT_EQ(shell(command), 0);
+	char *leaf = strstr(output, "L1 ");
+	EXPECT(leaf && strstr(leaf, " shared ") && strstr(leaf, wanted));
+	*table = 2;
+	EXPECT_EQ(shell(command), 0);
+	leaf = strstr(output, "L1 ");
+	EXPECT(leaf && strstr(leaf, " own ") && !strstr(leaf, " by="));
+	close(fds[1]);
+	EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+	munmap(at, 4UL << 20);
+}
+
 static void instruments(void)
 {
 	EXPECT_EQ(shell("vmstat"), 0);
@@ -181,6 +214,7 @@ static void instruments(void)
 	EXPECT_EQ(shell("ptdump"), 0);
 	EXPECT(strstr(output, "L4") && strstr(output, "tables"));
 	EXPECT_EQ(shell("ptdump 1"), 0);
+	who_shares_a_table();
 	EXPECT_EQ(shell("ptdump 999999 2>&1"), 1);
 	EXPECT_EQ(shell("for w in code data bss heap stack; do ptwalk $w | grep -q 'L1.*page' || "
 			"exit 1; done"),
