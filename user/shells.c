@@ -2,9 +2,10 @@
 /*
  * shells.c - storms of fork and exec, as a shell script or a build makes them.
  *
- * Starts N children, P at a time, each of which executes a small static program (this
- * one, with the argument --leaf) or /bin/sh, and collects their exit statuses, each of
- * which must be the one that was asked for. Reported: ticks and faults per child.
+ * Starts N children, P at a time, each of which executes a small program (this one, with
+ * the argument --leaf, or the same linked otherwise: -x) or /bin/sh, and collects their
+ * exit statuses, each of which must be the one that was asked for. Reported: ticks and
+ * faults per child.
  */
 #include "user/quire.h"
 
@@ -14,12 +15,13 @@ static const char *const modes[] = { "exec", "vfork", "fork", "sh", NULL };
 
 static void usage(FILE *to)
 {
-	fputs("usage: shells [-j] [-n N] [-p PARALLEL] [-m MODE]\n"
+	fputs("usage: shells [-j] [-n N] [-p PARALLEL] [-m MODE] [-x FILE]\n"
 	      "  N children (100), PARALLEL (1) at a time, at most 64.\n"
 	      "  exec   fork, exec of a small static program (default)\n"
 	      "  vfork  vfork, exec of it\n"
 	      "  fork   fork, exit\n"
-	      "  sh     fork, exec of /bin/sh -c 'exit STATUS'\n",
+	      "  sh     fork, exec of /bin/sh -c 'exit STATUS'\n"
+	      "  -x: what exec and vfork execute: this program, if dynamically linked: /disk/bin/shells\n",
 	      to);
 }
 
@@ -63,17 +65,19 @@ int main(int argc, char **argv)
 	uint64_t n = 100, parallel = 1, started = 0, ended = 0, ticks;
 	struct rusage ru;
 	int option, mode = 0;
+	const char *file = NULL;
 	char self[512];
 	ssize_t len;
 
 	prog = "shells";
 	if (argc == 3 && !strcmp(argv[1], "--leaf"))
 		return atoi(argv[2]);
-	while ((option = getopt_long(argc, argv, "jn:p:m:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "jn:p:m:x:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 'n': n = parse_number("count", optarg, 1, 10000000); break;
 		case 'p': parallel = parse_number("parallel", optarg, 1, MAX_PARALLEL); break;
+		case 'x': file = optarg; break;
 		case 'm': mode = parse_choice("mode", optarg, modes); break;
 		case 'h': usage(stdout); return 0;
 		default: usage(stderr); return 2;
@@ -93,7 +97,7 @@ int main(int argc, char **argv)
 			if (running[i].pid)
 				continue;
 			running[i].status = (int)(started % 100);
-			running[i].pid = start_child(mode, self, running[i].status);
+			running[i].pid = start_child(mode, file ? file : self, running[i].status);
 			started++;
 		}
 		pid = wait(&status);

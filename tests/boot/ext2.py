@@ -105,7 +105,8 @@ shutil.rmtree(TREE)
 for n in range(16000):
     put("%d/%d" % (n % 100, n))
 image = mke2fs(TREE, "nodes", "32M", "-b", "1024", "-I", "128", "-N", "17000")
-done = run("--mem", "40M", "--disk", image, "--", "grep MemFree /proc/meminfo; find /disk -type f -size +0;"
+done = run("--mem", "40M", "--smp", "4", "--disk", image, "--", "grep MemFree /proc/meminfo;"
+           "for i in 1 2 3 4; do find /disk -type f -size +0 & find /disk/$i -type l & done; wait;"
            "grep MemFree /proc/meminfo", limit=90)
 free = [int(line.split()[1]) for line in done.out.decode().splitlines()]
 check(len(free) == 2 and free[0] - free[1] < 5000, "kept after 16000 files, KiB: %s" % free)

@@ -63,12 +63,12 @@ def contains(done, text, what=""):
                  "%s: no line with %r" % (what or "log", text))
 
 
-def compile(source, name, *flags, static=True):
-    """Build a musl program from source text; returns its path."""
+def compile(source, name, *flags, static=True, cc=None):
+    """Build a program, of musl unless CC says, from source text; returns its path."""
     path = os.path.join(SCRATCH, name)
     with open(path + ".c", "w") as f:
         f.write(source)
-    subprocess.run([os.environ.get("USERCC") or "musl-gcc", "-O1", "-pthread",
+    subprocess.run([cc or os.environ.get("USERCC") or "musl-gcc", "-O1", "-pthread",
                     *(["-static"] if static else []), *flags, "-o", path, path + ".c"], check=True)
     return path
 
