@@ -81,7 +81,8 @@ static int ext2_unmount(struct mount *m, bool detach)
 {
 	struct ext2_mount *e = ext2_mount_of(m);
 
-	if ((ext2_node_forget(e, 0) || READ_ONCE(m->root->refs) > 2) && !detach)	/* the mount's, the caller's */
+	ext2_node_forget(e, 0);
+	if (READ_ONCE(m->root->refs) > 2 && !detach)	/* the mount and the caller; who is below holds it too */
 		return -EBUSY;
 	ext2_node_detach(e);
 	return 0;

@@ -75,13 +75,12 @@ static struct vnode *take_unused(struct ext2_mount *e, u32 least)
 	return NULL;
 }
 
-u32 ext2_node_forget(struct ext2_mount *e, u32 least)
+void ext2_node_forget(struct ext2_mount *e, u32 least)
 {
 	struct vnode *v;
 
 	while ((v = take_unused(e, least)))
 		vnode_put(v);
-	return READ_ONCE(e->kept);
 }
 
 void ext2_node_detach(struct ext2_mount *e)

@@ -40,8 +40,8 @@ static inline struct ext2_mount *ext2_mount_of(struct mount *m) { return m->data
 
 /* The node of inode INO, found as NAME in DIR (NULL: the root), held. 0, -EIO, -ENOMEM. */
 int ext2_node_get(struct mount *m, u32 ino, struct vnode *dir, const char *name, size_t len, struct vnode **out);
-/* Forgets the nodes that nobody uses, longest unused first, until at most KEEP are left; how many are. */
-u32 ext2_node_forget(struct ext2_mount *e, u32 keep);
+/* Forgets the nodes that nobody uses, longest unused first, until at most LEAST are left. */
+void ext2_node_forget(struct ext2_mount *e, u32 least);
 /* Forgets them all, used or not, and keeps none from now on. */
 void ext2_node_detach(struct ext2_mount *e);
 
