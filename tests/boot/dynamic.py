@@ -124,9 +124,116 @@ static __thread int calls;
 int *counter(int by) { char *s = malloc(99); free(s); calls++; *where += by; return where; }
 """
 
+# Reads all of /disk/data, mounts it anew and executes a program while every n-th allocation fails; what that took is
+# given back. Its own memory is there before.
+SCARCE = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-def host(*argv):
-    return subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
+static struct { char names[4096], path[600]; } at[8];
+static char buffer[65536];
+static long failed, good;
+
+static int fail_alloc, drop_caches;
+
+static int put(int fd, int n)
+{
+	char text[20];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	return pwrite(fd, text, len, 0) == len;
+}
+
+static void note(long result) { if (result < 0) failed++; else good++; }
+
+static void walk(int depth)
+{
+	int fd = open(at[depth].path, O_RDONLY);
+	long n;
+
+	note(fd);
+	if (fd < 0)
+		return;
+	while ((n = syscall(SYS_getdents64, fd, at[depth].names, sizeof(at[depth].names))) > 0)
+		for (char *e = at[depth].names; e < at[depth].names + n; e += *(unsigned short *)(e + 16)) {
+			if (e[19] == '.')
+				continue;
+			snprintf(at[depth + 1].path, 600, "%s/%s", at[depth].path, e + 19);
+			walk(depth + 1);
+		}
+	note(n < 0 && errno == ENOTDIR ? 0 : n);
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		;
+	close(fd);
+}
+
+static long free_kib(void)
+{
+	static char text[4096];
+	int fd;
+
+	put(drop_caches, 1);
+	fd = open("/proc/meminfo", O_RDONLY);
+	read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return atol(strstr(text, "MemFree:") + 8);
+}
+
+static void turn(char **argv, int n)
+{
+	int status, pid;
+
+	strcpy(at[0].path, "/disk/data");
+	put(fail_alloc, n);
+	note(umount("/disk"));
+	note(mount("/dev/vda", "/disk", "ext2", MS_RDONLY, 0));
+	walk(0);
+	pid = vfork();
+	note(pid);
+	if (!pid) {
+		execv(argv[1], argv + 1);
+		_exit(99);
+	}
+	if (pid > 0)
+		wait(&status);
+	while (!put(fail_alloc, 0))
+		;
+	if (access("/disk/data", F_OK) && mount("/dev/vda", "/disk", "ext2", MS_RDONLY, 0))
+		printf("it cannot be mounted any more\n");
+}
+
+int main(int argc, char **argv)
+{
+	long before, after;
+
+	fail_alloc = open("/proc/sys/vm/fail_alloc", O_WRONLY);
+	drop_caches = open("/proc/sys/vm/drop_caches", O_WRONLY);
+	memset(at, 1, sizeof(at));
+	memset(buffer, 1, sizeof(buffer));
+	turn(argv, 0);
+	turn(argv, 0);
+	fflush(stdout);
+	before = free_kib();
+	failed = good = 0;
+	for (int n = 2; n < 150; n += 1 + n / 12)
+		turn(argv, n);
+	after = free_kib();
+	if (before - after > 200 || failed < 30 || good < 100)
+		printf("free KiB %ld, then %ld; %ld calls failed, %ld did not\n", before, after, failed, good);
+	failed = 0;
+	turn(argv, 0);
+	printf("%ld failed, %d\n", failed, argc);
+	return 0;
+}
+"""
 
 
 def install(path, to=None):
@@ -197,6 +304,9 @@ for name, args in here:
 done = run("--disk", image, "--smp", "2", "--", "shells -n 40 -p 4 -x /disk/bin/shells; shells -n 40 -m vfork -x /disk/bin/shells;"
            "/disk/bin/shells -n 20 -p 3; shells -n 1 -x /disk/bin/nothing")
 equal((done.out.count(b"children=40"), done.out.count(b"children=20"), done.status), (2, 1, 1), "shells, dynamic")
+done = run("--disk", image, "--append", "debug_check=1", "--add", compile(SCARCE, "scarce"), "--",
+           "scarce /disk/bin/sort -o /dev/null /disk/data/sub/deep")
+equal((done.status, done.out), (0, b"0 failed, 5\n"), "when memory is short")
 for cc in mine:
     for options in ((), ("--append", "debug_check=2", "--smp", "2"), ("--append", "fork_share=none"),
                     ("--append", "fault_around_bytes=4096"), ("--append", "fault_around_bytes=2097152")):
