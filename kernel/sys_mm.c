@@ -136,6 +136,8 @@ long sys_mincore(u64 addr, u64 length, u64 vec, REST3)
 		pages -= n;
 		addr += n << PAGE_SHIFT;
 		vec += n;
+		if (sched_pause())
+			err = -EINTR;
 	}
 	kmem_free(bytes);
 	return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: the line discipline: what becomes of a byte that comes in (edited, echoed, a signal, flow control)
- * and of text that goes out. As Linux's N_TTY behaves.
+ * and of text that goes out. As Linux's N_TTY behaves, but for what only real terminals wanted (parity, delays,
+ * tabs as blanks, a carriage that returns otherwise): those flags are kept and change nothing.
  *
  * Output goes to the wire at once, so there is nothing to drain. Everything but tty_receive is called under
  * tty->lock; tty_receive takes it, in the receive interrupt (see tty.h why that is safe), and sends
@@ -50,7 +51,6 @@ static u32 advance(const struct tty *t, u32 column, u8 c)
 {
 	switch (c) {
 	case '\n':
-		return t->termios.oflag & (ONLCR | ONLRET) ? 0 : column;
 	case '\r':
 		return 0;
 	case '\b':
@@ -61,36 +61,16 @@ static u32 advance(const struct tty *t, u32 column, u8 c)
 	return column + (c >= 0x20 && c != 0x7f && !(t->termios.iflag & IUTF8 && (c & 0xc0) == 0x80));
 }
 
-static void out_processed(struct tty *t, struct out *o, u8 c)
-{
-	u32 oflag = t->termios.oflag, next;
-
-	if (c == '\r' && oflag & ONOCR && !t->column)
-		return;
-	if (c == '\r' && oflag & OCRNL)
-		c = '\n';
-	next = advance(t, t->column, c);
-	if (c == '\n' && oflag & ONLCR)
-		out_put(t, o, '\r');
-	if (c == '\t' && (oflag & TABDLY) == TABDLY)
-		for (u32 column = t->column; column < next; column++)
-			out_put(t, o, ' ');
-	else
-		out_put(t, o, c);
-	t->column = next;
-}
-
 void tty_output(struct tty *t, const u8 *data, size_t n)
 {
+	bool crlf = (t->termios.oflag & (OPOST | ONLCR)) == (OPOST | ONLCR);
 	struct out o = { .n = 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (t->termios.oflag & OPOST) {
-			out_processed(t, &o, data[i]);
-		} else {
-			out_put(t, &o, data[i]);
-			t->column = data[i] == '\n' ? 0 : advance(t, t->column, data[i]);
-		}
+		if (data[i] == '\n' && crlf)
+			out_put(t, &o, '\r');
+		out_put(t, &o, data[i]);
+		t->column = advance(t, t->column, data[i]);
 	}
 	out_flush(t, &o);
 }
@@ -261,8 +241,6 @@ static int receive(struct tty *t, u8 c)
 	u32 iflag = t->termios.iflag;
 	int signo;
 
-	if (iflag & ISTRIP)
-		c &= 0x7f;
 	if (t->literal) {
 		t->literal = false;
 		add(t, c, false);
@@ -276,7 +254,7 @@ static int receive(struct tty *t, u8 c)
 		return 0;
 	}
 	signo = signal_for(t, c);
-	if (t->stopped && (iflag & IXANY || signo))
+	if (t->stopped && signo)
 		start_output(t);
 	if (signo) {
 		if (!has(t, NOFLSH))

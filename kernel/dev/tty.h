@@ -22,9 +22,8 @@ struct termios {
 _Static_assert(sizeof(struct termios) == 36, "struct termios");
 enum { VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSUSP, VEOL, VREPRINT, VDISCARD, VWERASE,
        VLNEXT, VEOL2 };
-enum { ISTRIP = 040, INLCR = 0100, IGNCR = 0200, ICRNL = 0400, IXON = 02000, IXANY = 04000, IMAXBEL = 020000,
-       IUTF8 = 040000,						/* iflag */
-       OPOST = 1, ONLCR = 4, OCRNL = 010, ONOCR = 020, ONLRET = 040, TABDLY = 014000,	/* oflag */
+enum { INLCR = 0100, IGNCR = 0200, ICRNL = 0400, IXON = 02000, IMAXBEL = 020000, IUTF8 = 040000,	/* iflag */
+       OPOST = 1, ONLCR = 4,					/* oflag */
        B115200 = 010002, CS8 = 060, CREAD = 0200, CLOCAL = 04000,	/* cflag */
        ISIG = 1, ICANON = 2, ECHO = 010, ECHOE = 020, ECHOK = 040, ECHONL = 0100, NOFLSH = 0200, TOSTOP = 0400,
        ECHOCTL = 01000, ECHOKE = 04000, IEXTEN = 0100000 };	/* lflag */

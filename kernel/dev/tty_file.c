@@ -117,25 +117,20 @@ static ssize_t tty_write(struct file *f, vaddr_t buf, size_t n, u64 *pos __unuse
 static unsigned tty_poll(struct file *f, struct poll_table *pt)
 {
 	struct tty *t = f->data;
-	unsigned ready;
 
 	poll_wait(pt, &t->readers);
 	poll_wait(pt, &t->writers);
-	spin_lock(&t->lock);
-	ready = (tty_input_ready(t, true) ? POLL_IN : 0) | (t->stopped ? 0 : POLL_OUT);
-	spin_unlock(&t->lock);
-	return ready;
+	GUARD(t->lock);
+	return (tty_input_ready(t, true) ? POLL_IN : 0) | (t->stopped ? 0 : POLL_OUT);
 }
 
 static long set_termios(struct tty *t, u64 from, bool flush)
 {
 	struct termios new;
-	long err = tty_check_background(t, SIGTTOU);
+	long err = tty_check_background(t, SIGTTOU) ?: user_get(&new, from);
 
 	if (err)
 		return err;
-	if (user_get(&new, from))
-		return -EFAULT;
 	spin_lock(&t->lock);
 	if (flush)
 		tty_flush_input(t);
@@ -169,8 +164,10 @@ static long flow(struct tty *t, u64 what)
 
 	if (err || what > 3)
 		return err ? err : -EINVAL;
+	spin_lock(&t->lock);
 	if (what < 2)			/* TCOOFF, TCOON; the other two are about the other side */
 		t->stopped = !what;
+	spin_unlock(&t->lock);
 	waitq_wake_all(&t->writers);
 	return 0;
 }
@@ -181,10 +178,9 @@ static long flush(struct tty *t, u64 what)
 
 	if (err || what > 2)
 		return err ? err : -EINVAL;
-	spin_lock(&t->lock);
+	GUARD(t->lock);
 	if (what != 1)
 		tty_flush_input(t);
-	spin_unlock(&t->lock);
 	return 0;
 }
 
@@ -192,11 +188,14 @@ static long tty_ioctl(struct file *f, unsigned cmd, u64 arg)
 {
 	struct tty *t = f->data;
 	bool ours = current_process->tty == t;
-	struct termios termios = t->termios;
+	struct termios termios;
 	int value;
 
 	switch (cmd) {
 	case TCGETS:
+		spin_lock(&t->lock);
+		termios = t->termios;
+		spin_unlock(&t->lock);
 		return user_put(arg, &termios);
 	case TCSETS:
 	case TCSETSW:

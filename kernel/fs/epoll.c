@@ -67,14 +67,17 @@ static u64 watch_number(struct file *f)
 /* What M, whose file is F, has to report; queues on PT unless it is NULL. TAKE: it is reported by that. */
 static unsigned ask(struct member *m, struct file *f, struct poll_table *pt, bool take)
 {
-	struct poll_table count = { .only_count = true };
+	struct poll_table count;
 	bool edges = m->wanted.events & EPOLLET;
 	unsigned now;
 
 	if (!(m->wanted.events & EVENT_BITS))
 		return 0;
-	if (edges && !pt)
+	if (edges && !pt) {
 		pt = &count;
+		pt->file = NULL;
+		pt->only_count = true;
+	}
 	if (pt)
 		pt->wakes = 0;
 	now = poll_file_bits(f, pt) & m->wanted.events & EVENT_BITS;

@@ -244,7 +244,7 @@ static unsigned pipe_poll(struct file *f, struct poll_table *pt)
 		poll_wait(pt, &p->read_queue);
 	if (writes(f))
 		poll_wait(pt, &p->write_queue);
-	spin_lock(&p->lock);
+	GUARD(p->lock);
 	if (reads(f)) {
 		mask |= p->head != p->tail ? POLL_IN : 0;
 		/* A fifo that no writer has opened since is not hung up yet. */
@@ -254,7 +254,6 @@ static unsigned pipe_poll(struct file *f, struct poll_table *pt)
 		mask |= room(p) >= PIPE_BUF ? POLL_OUT : 0;
 		mask |= !p->readers ? POLL_ERR : 0;
 	}
-	spin_unlock(&p->lock);
 	return mask;
 }
 
@@ -278,7 +277,7 @@ const struct file_ops pipe_file_ops = {
 /* The pipe at *SLOT with one more ref; NULL: no memory. */
 static struct pipe *pipe_of_slot(struct pipe **slot)
 {
-	struct pipe *fresh = *slot ? NULL : pipe_alloc(slot), *p;
+	struct pipe *fresh = pipe_alloc(slot), *p;	/* beforehand: what is there now may be gone a moment later */
 
 	spin_lock(&vfs_lock);
 	if (!*slot)

@@ -213,20 +213,46 @@ static ssize_t copy(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos
 	return done || got > 0 ? done : got;
 }
 
-/* sendfile and copy_file_range: positions are the files' own, or at user addresses IN_AT, OUT_AT. */
-static ssize_t copy_at(struct file *in, u64 in_at, struct file *out, u64 out_at, u64 n)
+/* May N bytes at FROM of IN be copied to TO of OUT? Regular files only, and not onto themselves. */
+static int check_range(const struct file *in, u64 from, const struct file *out, u64 to, u64 n)
 {
-	u64 in_pos, out_pos;
-	ssize_t done;
-
-	if (!allowed(in, READ) || !allowed(out, WRITE))
-		return -EBADF;
-	if (!in->ops->read_iov || !in->ops->seekable || !out->ops->write_iov)
+	if (!in->vnode || !out->vnode)
 		return -EINVAL;
+	if (S_ISDIR(in->vnode->mode) || S_ISDIR(out->vnode->mode))
+		return -EISDIR;
+	if (!S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
+		return -EINVAL;
+	if (out->flags & O_APPEND)
+		return -EBADF;
+	if (from + n < from || to + n < to)
+		return -EOVERFLOW;
+	return in->vnode == out->vnode && from < to + n && to < from + n ? -EINVAL : 0;
+}
+
+/* sendfile, or (RANGE) copy_file_range: positions are the files' own, or at user addresses IN_AT, OUT_AT. */
+static ssize_t copy_at(u64 in_fd, u64 in_at, u64 out_fd, u64 out_at, u64 n, bool range)
+{
+	HELD(file) in = fd_get(in_fd);
+	HELD(file) out = fd_get(out_fd);
+	u64 in_pos, out_pos;
+	ssize_t done = 0;
+
+	if (!in || !out)
+		return -EBADF;
 	in_pos = READ_ONCE(in->pos);
 	out_pos = READ_ONCE(out->pos);
 	if ((in_at && user_get(&in_pos, in_at)) || (out_at && user_get(&out_pos, out_at)))
 		return -EFAULT;
+	if (range)
+		done = check_range(in, in_pos, out, out_pos, n);
+	else if (out->flags & O_APPEND)
+		done = -EINVAL;
+	if (done)
+		return done;
+	if (!allowed(in, READ) || !allowed(out, WRITE))
+		return -EBADF;
+	if (!in->ops->read_iov || !in->ops->seekable || !out->ops->write_iov)
+		return -EINVAL;
 	if ((s64)in_pos < 0 || (s64)out_pos < 0 || (s64)n < 0)
 		return -EINVAL;
 	done = n ? copy(in, &in_pos, out, &out_pos, MIN(n, MAX_BYTES)) : 0;
@@ -241,44 +267,11 @@ static ssize_t copy_at(struct file *in, u64 in_at, struct file *out, u64 out_at,
 	return done;
 }
 
-long sys_sendfile(u64 out_fd, u64 in_fd, u64 in_at, u64 n, REST4)
+long sys_sendfile(u64 out, u64 in, u64 in_at, u64 n, REST4) { return copy_at(in, in_at, out, 0, n, false); }
+
+long sys_copy_file_range(u64 in, u64 in_at, u64 out, u64 out_at, u64 n, u64 flags)
 {
-	HELD(file) in = fd_get(in_fd);
-	HELD(file) out = fd_get(out_fd);
-
-	if (!in || !out)
-		return -EBADF;
-	return out->flags & O_APPEND ? -EINVAL : copy_at(in, in_at, out, 0, n);
-}
-
-/* May the range be copied at all? Regular files only, and not onto itself. */
-static int check_range(struct file *in, u64 in_at, struct file *out, u64 out_at, u64 n)
-{
-	u64 from = in->pos, to = out->pos;
-
-	if (!in->vnode || !out->vnode)
-		return -EINVAL;
-	if (S_ISDIR(in->vnode->mode) || S_ISDIR(out->vnode->mode))
-		return -EISDIR;
-	if (!S_ISREG(in->vnode->mode) || !S_ISREG(out->vnode->mode))
-		return -EINVAL;
-	if (out->flags & O_APPEND)
-		return -EBADF;
-	if ((in_at && user_get(&from, in_at)) || (out_at && user_get(&to, out_at)))
-		return -EFAULT;
-	if (from + n < from || to + n < to)
-		return -EOVERFLOW;
-	return in->vnode == out->vnode && from < to + n && to < from + n ? -EINVAL : 0;
-}
-
-long sys_copy_file_range(u64 in_fd, u64 in_at, u64 out_fd, u64 out_at, u64 n, u64 flags)
-{
-	HELD(file) in = fd_get(in_fd);
-	HELD(file) out = fd_get(out_fd);
-
-	if (!in || !out)
-		return -EBADF;
-	return flags ? -EINVAL : check_range(in, in_at, out, out_at, n) ?: copy_at(in, in_at, out, out_at, n);
+	return flags ? -EINVAL : copy_at(in, in_at, out, out_at, n, true);
 }
 
 long sys_getdents64(u64 fd, u64 buf, u64 n, REST3)

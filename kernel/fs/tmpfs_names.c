@@ -409,6 +409,7 @@ int tmpfs_unmount(struct mount *m, bool detach)
 		spin_unlock(&vfs_lock);
 		kmem_free(garbage);
 		vnode_put(&node->v);
+		sched_pause();
 		spin_lock(&vfs_lock);
 	}
 	root->ghost = true;	/* nothing is created any more */
