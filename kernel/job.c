@@ -16,15 +16,20 @@ void job_count_stopped(int change)
 	nr_stopped += (u32)change;
 }
 
+/* Does P, of another group, keep group PGID of session SID from being an orphan, by being one's parent there? */
+static bool is_tie(const struct process *p, pid_t pgid, pid_t sid)
+{
+	return p && p != init_process && p->pgid != pgid && p->sid == sid;
+}
+
 bool job_is_orphaned(pid_t pgid, const struct process *except)
 {
-	const struct process *p, *parent;
+	const struct process *p;
 
 	LIST_FOREACH(p, &all_processes, all) {
 		if (p->pgid != pgid || p == except || p->zombie)
 			continue;
-		parent = p->parent;
-		if (parent && parent != init_process && parent != except && parent->pgid != pgid && parent->sid == p->sid)
+		if (p->parent != except && is_tie(p->parent, pgid, p->sid))
 			return false;
 	}
 	return true;
@@ -40,7 +45,7 @@ static bool has_stopped(pid_t pgid)
 	return false;
 }
 
-/* P's end takes a parent from group PGID: if that was its last tie, it goes on or ends, but does not stay. */
+/* P's end takes a tie from group PGID: if that was the last, it goes on or ends, but does not stay. */
 static void release_group(pid_t pgid, const struct process *p)
 {
 	if (!has_stopped(pgid) || !job_is_orphaned(pgid, p))
@@ -61,9 +66,10 @@ void job_exit(struct process *p)
 		tty_session_end(p);
 	if (!nr_stopped)
 		return;
-	release_group(p->pgid, p);
+	if (is_tie(p->parent, p->pgid, p->sid))
+		release_group(p->pgid, p);
 	LIST_FOREACH(child, &p->children, sibling)
-		if (child->pgid != p->pgid && child->sid == p->sid)
+		if (is_tie(p, child->pgid, child->sid))
 			release_group(child->pgid, p);
 }
 

@@ -306,6 +306,33 @@ static void no_stop_notice(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+/* A group that has long been an orphan, one of its members stopped: another's end is no news to it. */
+static void orphans_stay_as_they_are(void)
+{
+	pid_t leader = fork(), stopped, brief;
+	int status;
+
+	if (leader == 0) {
+		setsid();
+		stopped = fork();
+		if (stopped == 0) {
+			raise(SIGSTOP);
+			_exit(0);
+		}
+		if (waitpid(stopped, &status, WUNTRACED) != stopped || !WIFSTOPPED(status))
+			_exit(1);
+		brief = fork();
+		if (brief == 0)
+			_exit(0);
+		if (waitpid(brief, &status, 0) != brief || waitpid(stopped, &status, WNOHANG))
+			_exit(2);
+		kill(stopped, SIGKILL);
+		_exit(waitpid(stopped, &status, 0) == stopped && WTERMSIG(status) == SIGKILL ? 0 : 3);
+	}
+	EXPECT(waitpid(leader, &status, 0) == leader);
+	EXPECT_EQ(status, 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "idle"))
@@ -317,5 +344,6 @@ int main(int argc, char **argv)
 	RUN(threads_stop_too);
 	RUN(orphans);
 	RUN(no_stop_notice);
+	RUN(orphans_stay_as_they_are);
 	return test_end();
 }
