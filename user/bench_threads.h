@@ -23,6 +23,8 @@
 static struct {
 	char *memory;
 	unsigned threads;
+	/* A thread's pages: in bytes from one's first to the next one's, and from page to page. */
+	size_t apart, step, pages;
 	pthread_barrier_t barrier;
 	struct {
 		uint64_t from, to; /* of this thread's phase; read by thread 0 a barrier later */
@@ -55,16 +57,17 @@ static uint64_t team_span(void)
 static void *team_run(void *arg)
 {
 	unsigned self = (unsigned)(uintptr_t)arg;
-	char *own = team.memory + self * THREAD_SLOT;
+	char *own = team.memory + self * team.apart;
 
 	for (unsigned r = 0; r < THREAD_ROUNDS; r++) {
 		pthread_barrier_wait(&team.barrier);
 		team.span[self].from = cycles();
-		write_pages(own, THREAD_BYTES, (uint8_t)(self + r + 1));
+		for (size_t p = 0; p < team.pages; p++)
+			poke(own + p * team.step, (uint8_t)(self + r + 1));
 		team.span[self].to = cycles();
 		pthread_barrier_wait(&team.barrier);
-		for (size_t p = 0; p < THREAD_PAGES; p++)
-			check(peek(own + p * PAGE) == self + r + 1, "thread %u lost page %zu", self,
+		for (size_t p = 0; p < team.pages; p++)
+			check(peek(own + p * team.step) == self + r + 1, "thread %u lost page %zu", self,
 			      p);
 		pthread_barrier_wait(&team.barrier);
 		if (self == 0) {
@@ -81,14 +84,18 @@ static void *team_run(void *arg)
 	return NULL;
 }
 
-/* All rounds of a team; its times are in `team`. */
-static void team_work(const char *name, unsigned threads)
+/* All rounds of a team; its times are in `team`. Each thread has a slot, or all interleave in one. */
+static void team_work(const char *name, unsigned threads, bool one_table)
 {
 	static pthread_t handles[MOST_THREADS];
-	uint64_t before = faults(), pages = (uint64_t)threads * THREAD_PAGES * THREAD_ROUNDS, moved;
+	uint64_t before = faults(), pages, moved;
 	pthread_attr_t attr;
 
 	team.threads = threads;
+	team.apart = one_table ? PAGE : THREAD_SLOT;
+	team.step = one_table ? threads * PAGE : PAGE;
+	team.pages = one_table ? THREAD_PAGES / threads : THREAD_PAGES;
+	pages = threads * team.pages * THREAD_ROUNDS;
 	team.faulting = team.dropping = 0;
 	team.memory = map_anon(threads * THREAD_SLOT, THREAD_SLOT);
 	pthread_barrier_init(&team.barrier, NULL, threads);
@@ -112,15 +119,33 @@ static void team_work(const char *name, unsigned threads)
 /* A fault of `arg` threads, in tenths of a tick. */
 static uint64_t team_fault(const struct section *s)
 {
-	team_work(s->name, (unsigned)s->arg);
+	team_work(s->name, (unsigned)s->arg, false);
 	return team.faulting * 10 / (s->arg * THREAD_PAGES * THREAD_ROUNDS);
 }
 
 /* A dropped page of `arg` threads, in tenths of a tick. */
 static uint64_t team_drop(const struct section *s)
 {
-	team_work(s->name, (unsigned)s->arg);
+	team_work(s->name, (unsigned)s->arg, false);
 	return team.dropping * 10 / (s->arg * THREAD_PAGES * THREAD_ROUNDS);
+}
+
+/* A fault of `arg` threads in one table, in tenths of a tick. */
+static uint64_t team_one_table(const struct section *s)
+{
+	team_work(s->name, (unsigned)s->arg, true);
+	return team.faulting * 10 / (THREAD_PAGES * THREAD_ROUNDS);
+}
+
+/* The same over one of a single thread, in tenths of a per cent. */
+static uint64_t team_one_table_growth(const struct section *s)
+{
+	struct section one = *s;
+	uint64_t single;
+
+	one.arg = 1;
+	single = team_one_table(&one);
+	return team_one_table(s) * 1000 / single;
 }
 
 /* A fault of `arg` threads over one of a single thread, in tenths of a per cent. */
@@ -142,9 +167,9 @@ static uint64_t team_speed(const struct section *s)
 	for (int round = 0; round < 20; round++) {
 		uint64_t single, all;
 
-		team_work(s->name, 1);
+		team_work(s->name, 1, false);
 		single = team.faulting;
-		team_work(s->name, (unsigned)s->arg);
+		team_work(s->name, (unsigned)s->arg, false);
 		all = single * s->arg * 100 / team.faulting;
 		best = all > best ? all : best;
 	}
@@ -155,6 +180,9 @@ static const struct section threads_sections[] = {
 	ROW("threads_fault_1", team_fault, 10, 8 * MIB, 1, 4),
 	ROW("threads_fault_16", team_fault, 10, 64 * MIB, 16, 4),
 	ROW("threads_growth_percent", team_growth, 10, 64 * MIB, 16, 4),
+	ROW("threads_one_table_1", team_one_table, 10, 8 * MIB, 1, 4),
+	ROW("threads_one_table_16", team_one_table, 10, 8 * MIB, 16, 4),
+	ROW("threads_one_table_growth_percent", team_one_table_growth, 10, 8 * MIB, 16, 4),
 	ROW("threads_drop_page_16", team_drop, 10, 64 * MIB, 16, 4),
 };
 
