@@ -13,7 +13,7 @@
 struct space;
 
 #define TLB_BATCH_PAGES 16	/* pages flushed one by one; more: everything */
-#define TLB_BATCH_FRAMES 60
+#define TLB_BATCH_FRAMES 252
 
 struct tlb_batch {
 	struct space *space;	/* NULL: the kernel's part, on every CPU */
