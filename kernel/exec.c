@@ -281,6 +281,7 @@ long process_exec(struct trapframe *f, const char *path, const struct exec_strin
 	err = become_only_thread(t, p);
 	if (!err)
 		err = unshare_signals(p);
+	p->did_exec = true;		/* before the descriptors close: their end may be what tells of it */
 	if (!err)
 		err = files_exec(&p->files);
 	if (err) {
@@ -295,7 +296,7 @@ long process_exec(struct trapframe *f, const char *path, const struct exec_strin
 	file_put(image.file);
 	memcpy(t->comm, image.comm, sizeof(t->comm));
 	memcpy(p->comm, image.comm, sizeof(p->comm));
-	p->did_exec = p->dumpable = true;
+	p->dumpable = true;
 	signal_exec(p);
 	reset_thread(t);
 	exec_frame(f, &image);
