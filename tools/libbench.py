@@ -7,6 +7,7 @@ those of the group `threads`, on four.
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,21 @@ BUILD = os.environ.get("QUIRE_BUILD") or os.path.join(ROOT, "build")
 TARGETS = os.path.join(ROOT, "tests/bench.targets")
 THREADS, THREAD_CPUS = "threads", 4      # the group, which is also how its rows begin
 FIGURE = re.compile(r"([a-z]\w*)=([0-9.]+)$")
+
+
+def start(main, name):
+    """Run main(): Bad is one line and status 2; a signal ends what it has started, too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        sys.exit(main())
+    except Bad as e:
+        print("tools/%s: %s" % (name, e), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
 
 
 class Bad(Exception):

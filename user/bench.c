@@ -33,7 +33,7 @@ struct section {
 	uint64_t memory; /* bytes it needs free */
 	uint64_t arg;	 /* for round(): which of its variants */
 	unsigned cpus;	 /* it needs, where more than one */
-	bool asked;	 /* runs only when it or its group is named: it takes long */
+	bool asked;	 /* runs only when it is named itself: it takes long */
 };
 #define ROW(...)                    \
 	{                           \
@@ -180,7 +180,7 @@ static void run_section(const struct section *s, uint64_t rounds, bool show_wors
 static bool wanted(const struct group *g, const struct section *s, char **words, int count)
 {
 	for (int i = 0; i < count; i++)
-		if (!strcmp(words[i], s->name) || !strcmp(words[i], g->name))
+		if (!strcmp(words[i], s->name) || (!strcmp(words[i], g->name) && !s->asked))
 			return true;
 	return !count && !g->asked && !s->asked;
 }

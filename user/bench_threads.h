@@ -14,10 +14,10 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define MOST_THREADS  16
-#define THREAD_SLOT   (8 * MIB)
-#define THREAD_BYTES  (2 * MIB)
-#define THREAD_PAGES  (THREAD_BYTES / PAGE)
+#define MOST_THREADS 16
+#define THREAD_SLOT (8 * MIB)
+#define THREAD_BYTES (2 * MIB)
+#define THREAD_PAGES (THREAD_BYTES / PAGE)
 #define THREAD_ROUNDS 4
 
 static struct {
@@ -187,8 +187,8 @@ static const struct section threads_sections[] = {
 };
 
 static const struct section scaling_sections[] = {
-	ROW("scaling_faults_2_percent", team_speed, 0, 16 * MIB, 2, 2, true),
-	ROW("scaling_faults_4_percent", team_speed, 0, 32 * MIB, 4, 4, true),
+	ROW("scaling_faults_2_percent", team_speed, 0, 16 * MIB, 2, 2),
+	ROW("scaling_faults_4_percent", team_speed, 0, 32 * MIB, 4, 4),
 };
 
 #endif
