@@ -24,6 +24,10 @@ typedef u64 pte_t;
 #define PTE_BARRED	(1UL << 8)	/* without PTE_P: a leaf that nobody may access (PROT_NONE) */
 #define PTE_CLASS_SHIFT	9
 #define PTE_CLASS	(7UL << PTE_CLASS_SHIFT)
+/* Of a leaf given to somebody who had not asked for it: A, or D, tells when it goes whether it was of use. */
+#define PTE_MARK_A	(1UL << 52)
+#define PTE_MARK_D	(1UL << 53)
+#define PTE_MARKS	(PTE_MARK_A | PTE_MARK_D)
 #define PTE_NX		(1UL << 63)
 #define PTE_HARDWARE	(PTE_A | PTE_D)	/* set by the CPU at any moment */
 #define PTE_ADDR	0x000ffffffffff000UL
@@ -115,6 +119,12 @@ static inline pte_t pte_set_dirty(pte_t e, bool on) { return on ? e | PTE_D : e 
 /* A leaf that keeps its frame but lets no access pass, the kernel's included; and back. */
 static inline pte_t pte_bar(pte_t e) { return (e & ~PTE_P) | PTE_BARRED; }
 static inline pte_t pte_unbar(pte_t e) { return (e & ~PTE_BARRED) | PTE_P; }
+/* A leaf that is given ahead (MARK_A), or writable to who only reads (MARK_D), is to be judged by that bit. */
+static inline pte_t pte_mark_ahead(pte_t e) { return (e & ~(PTE_A | PTE_D)) | PTE_MARK_A; }
+static inline pte_t pte_mark_guess(pte_t e) { return (e & ~PTE_D) | PTE_MARK_D; }
+static inline pte_t pte_unmark(pte_t e) { return e & ~PTE_MARKS; }
+static inline pte_t pte_marked(pte_t e) { return e & PTE_MARKS; }
+static inline bool pte_guessed(pte_t e) { return e & PTE_MARK_D; }
 static inline bool pte_barred(pte_t e) { return (e & (PTE_P | PTE_BARRED)) == PTE_BARRED; }
 
 /* A change of rights, applied to many entries: (e & keep) | set. */

@@ -68,5 +68,5 @@
 #define MADV_POPULATE_WRITE 23
 #define MADV_DONTNEED_LOCKED 24
 #define MADV_POPULATE_PGTABLE 0x5100		/* make the tables, map nothing */
-#define MADV_POPULATE_WRITE_ON_FAULT 0x5101	/* read faults give writable pages at once */
+#define MADV_POPULATE_WRITE_ON_FAULT 0x5101	/* any fault gives writable pages, to its neighbours too */
 #define MADV_CLEANUP_PGTABLE 0x5102		/* free tables that are empty, or map only the zero page */

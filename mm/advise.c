@@ -21,7 +21,7 @@ struct advice {
 };
 
 static const struct advice advices[] = {
-	{ .number = MADV_NORMAL, .clear = R_RANDOM | R_SEQUENTIAL },
+	{ .number = MADV_NORMAL, .clear = R_RANDOM | R_SEQUENTIAL | R_POPULATE },
 	{ .number = MADV_RANDOM, .set = R_RANDOM, .clear = R_SEQUENTIAL },
 	{ .number = MADV_SEQUENTIAL, .set = R_SEQUENTIAL, .clear = R_RANDOM },
 	{ .number = MADV_DONTNEED, .zap = true },
@@ -31,6 +31,7 @@ static const struct advice advices[] = {
 	{ .number = MADV_DOFORK, .clear = R_DONTFORK },
 	{ .number = MADV_WIPEONFORK, .set = R_WIPEONFORK, .anon_only = true },
 	{ .number = MADV_KEEPONFORK, .clear = R_WIPEONFORK },
+	{ .number = MADV_POPULATE_WRITE_ON_FAULT, .set = R_POPULATE },
 	{ .number = MADV_HUGEPAGE },
 	{ .number = MADV_NOHUGEPAGE },
 	{ .number = MADV_MERGEABLE },

@@ -21,7 +21,7 @@ static const u8 kind_of_class[] = {
 
 #define FAIL(fmt, ...) panic("check: " fmt, __VA_ARGS__)
 
-static void check_leaf(struct check *c, vaddr_t va, pte_t e)
+static void check_leaf(struct check *c, const struct frame *t, vaddr_t va, pte_t e)
 {
 	struct frame *f = pt_child(e);
 	struct region *r = c->region;
@@ -30,6 +30,8 @@ static void check_leaf(struct check *c, vaddr_t va, pte_t e)
 		r = c->region = region_next(r);
 	if (!r || va < r->start)
 		FAIL("entry %#lx at %#lx lies in no region", e, va);
+	if (pte_marked(e) && !t->marked)
+		FAIL("entry %#lx at %#lx bears a mark, its table does not know", e, va);
 	if (!pte_class(e) || pte_class(e) >= NR_PTE_CLASSES)
 		FAIL("entry %#lx at %#lx has no class", e, va);
 	if (frame_number(f) >= nr_frames || f->kind != kind_of_class[pte_class(e)])
@@ -78,7 +80,7 @@ static void check_table(struct check *c, struct frame *t, unsigned level, vaddr_
 		if (pte_class(e))
 			count[pte_class(e)]++;
 		if (level == 1) {
-			check_leaf(c, va, e);
+			check_leaf(c, t, va, e);
 		} else {
 			if (!pte_present(e) || !pte_user(e) || pte_large(e) || !pte_exec(e) || pte_class(e))
 				FAIL("entry %#lx at %#lx, level %u, is no table", e, va, level);

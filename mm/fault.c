@@ -23,7 +23,6 @@
 #include "arch/tlb.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/print.h"
-#include "kernel/base/tunables.h"
 #include "mm/check.h"
 #include "mm/ptreclaim.h"
 #include "mm/share.h"
@@ -104,7 +103,7 @@ static enum fault_result disagreement(struct fault *f)
 	panic("entry %#lx of %#lx has not the rights of its region (flags %#x)", f->old, f->va, f->flags);
 }
 
-static __always_inline enum fault_result choose_case(struct fault *f)
+static __always_inline enum fault_result decide(struct fault *f)
 {
 	if (!f->old) {
 		if (f->cache)
@@ -142,7 +141,7 @@ static __noinline enum fault_result find_table(struct fault *f)
 	return f->slot && f->own ? FAULT_OK : FAULT_AGAIN;
 }
 
-static __always_inline enum fault_result try(struct fault *f)
+static __always_inline enum fault_result find(struct fault *f)
 {
 	struct space *s = f->space;
 
@@ -174,7 +173,17 @@ static __always_inline enum fault_result try(struct fault *f)
 	}
 	f->table = frame_of_ptr(f->slot);
 	f->old = READ_ONCE(*f->slot);
-	return choose_case(f);
+	return FAULT_OK;
+}
+
+enum fault_result fault_find(struct fault *f)
+{
+	return find(f);
+}
+
+enum fault_result fault_decide(struct fault *f)
+{
+	return decide(f);
 }
 
 /* Until F, whose first try came to RESULT, has come to an end. */
@@ -190,7 +199,10 @@ static __noinline enum fault_result try_again(struct fault *f, enum fault_result
 			waited = true;
 		else
 			count(fault_retry);
-	} while ((result = try(f)) >= FAULT_OOM);
+		result = fault_find(f);
+		if (result == FAULT_OK)
+			result = fault_decide(f);
+	} while (result >= FAULT_OOM);
 	if (result != FAULT_OK || !waited)
 		return result;
 	count(pgmajfault);
@@ -207,10 +219,13 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 	f.write = error & FAULT_WRITE;
 	f.exec = error & FAULT_EXEC;
 	f.took = f.made = false;
+	f.until = 0;
 
 	if (unlikely(va >= USER_END))
 		return FAULT_MAPERR;
-	result = try(&f);
+	result = find(&f);
+	if (likely(result == FAULT_OK))
+		result = decide(&f);
 	if (unlikely(result >= FAULT_OOM))
 		result = try_again(&f, result);
 	if (likely(result <= FAULT_MAJOR))

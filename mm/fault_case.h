@@ -4,6 +4,7 @@
  * struct fault, and the bracket around the store. Nobody else includes this.
  */
 #pragma once
+#include "kernel/base/tunables.h"
 #include "mm/fault.h"
 
 /* Beyond enum fault_result: what was found has changed meanwhile; look again. */
@@ -17,6 +18,7 @@ struct fault {
 	bool own;			/* nobody else uses a table on the way to va */
 	bool took;			/* a table was made own for this fault */
 	bool made;			/* a table may have been made for it */
+	vaddr_t until;			/* asked for by populate: all pages up to there; else 0 */
 	union {				/* of the space, before the region was found and the table walked to */
 		struct { u32 seq, owned; };
 		u64 stamp;
@@ -49,6 +51,11 @@ static inline unsigned fault_rights(const struct fault *f, bool writable)
 	       (writable && f->flags & R_WRITE ? PTE_WRITE | PTE_DIRTY : 0);
 }
 
+/* Finds the region of F's page and the entry, by va, write and exec; then fault_decide does what the case is. */
+enum fault_result fault_find(struct fault *f);
+enum fault_result fault_decide(struct fault *f);
+
+enum fault_result fault_range(struct fault *f, vaddr_t to);	/* populate: the empty entries from F's on, all anonymous */
 enum fault_result fault_anon(struct fault *f);		/* a zeroed page of one's own */
 enum fault_result fault_zero(struct fault *f);		/* the zero page */
 enum fault_result fault_cow(struct fault *f);		/* a copy of a page that others see, or the page itself */
@@ -61,5 +68,28 @@ enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stal
 /* Policy (mm/around.c). The table is locked: F's region cannot go. */
 struct window { vaddr_t from, to; };
 struct window around_window(struct fault *f);		/* what a read fault on a file is to map, its page included */
+#define AROUND_DENSE (PT_ENTRIES / 4)	/* live entries of a table from which on the rest is worth having */
+static inline bool around_beside(const struct fault *f)	/* has the page before or after F's been accessed? */
+{
+	unsigned i = pt_index(f->va, 1);
+
+	return (i > 0 && pte_young(READ_ONCE(f->slot[-1]))) || (i < PT_ENTRIES - 1 && pte_young(READ_ONCE(f->slot[1])));
+}
+static inline bool around_closed(const struct fault *f)	/* nothing is to be given but F's page */
+{
+	return f->region->ahead.closed && tune.fault_around_adapt && pt_live(f->table) < AROUND_DENSE && !around_beside(f);
+}
+bool around_measured(struct fault *f, vaddr_t va, unsigned n);	/* are these of it to bear marks? */
+void around_given(struct fault *f);			/* a window has been */
+struct window around_run(struct fault *f);		/* what an anonymous fault is to give, its page included */
+/* Fresh anonymous memory is read: will it be written to? First what is quickly said, then the whole. */
+#define GUESS_TURN 8			/* reads between two looks at how many were followed by writes */
+bool around_guess(struct fault *f);
+static inline bool around_expects_write(struct fault *f)
+{
+	struct ahead *a = &f->region->ahead;
+
+	return (unlikely(a->guessing || f->flags & R_POPULATE) || unlikely(++a->reads == GUESS_TURN)) && around_guess(f);
+}
 
 extern struct frame *zero_frame;

@@ -9,7 +9,6 @@
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
-#include "kernel/base/tunables.h"
 #include "mm/fault_case.h"
 
 /* Has the cache get the page of F, which it has not. FAULT_OK: at once, look again. */
@@ -54,21 +53,38 @@ static __always_inline enum fault_result lock_page(struct fault *f, struct frame
 	return result;
 }
 
-/* Stores what the cache holds of F's window, where nothing is mapped. Cache and table locked. */
-static __noinline void fill_window(struct fault *f, pte_t like)
+/* Stores what the cache holds of the pages from VA on, LEFT of them, where nothing is mapped. AHEAD: nobody has asked
+ * for them. Cache and table locked. */
+static unsigned fill(struct fault *f, vaddr_t va, unsigned left, pte_t like, bool ahead)
 {
-	struct window w = around_window(f);
-	unsigned left = (w.to - w.from) >> PAGE_SHIFT, filled = 0, n;
+	unsigned filled = 0, n, some;
 
-	for (; left; left -= n, w.from += n * PAGE_SIZE) {
+	for (; left; left -= n, va += n * PAGE_SIZE) {
 		n = left;
-		struct frame *const *page = pcache_run(f->cache, f->index + ((s64)(w.from - f->va) >> PAGE_SHIFT), &n);
-		if (page)
-			filled += pt_fill(f->table, w.from, n, like, page);
+		struct frame *const *page = pcache_run(f->cache, f->index + ((s64)(va - f->va) >> PAGE_SHIFT), &n);
+		if (!page)
+			continue;
+		bool measured = ahead && around_measured(f, va, n);
+		some = pt_fill(f->table, va, n, measured ? pte_mark_ahead(like) : like, page);
+		if (measured)
+			count_add(around_measured, some);
+		filled += some;
 	}
 	if (unlikely(!f->own))
 		count_add(pt_fill_shared, filled);
+	return filled;
+}
+
+static __noinline void fill_window(struct fault *f, pte_t like)
+{
+	struct window w = around_window(f);
+	unsigned filled;
+
+	if (w.to - w.from <= PAGE_SIZE)
+		return;
+	filled = fill(f, w.from, (w.to - w.from) >> PAGE_SHIFT, like, true);
 	if (filled) {
+		around_given(f);
 		count(around_windows);
 		count_add(around_mapped, filled);
 	}
@@ -79,6 +95,10 @@ enum fault_result fault_file(struct fault *f)
 	struct pcache *c = f->cache;
 	struct frame *page;
 
+	if (unlikely(f->flags & R_POPULATE) && !(f->flags & R_SHARED) && !f->write && !f->until && around_expects_write(f)) {
+		f->write = true;	/* on a path of its own, where it will be copied */
+		return FAULT_AGAIN;
+	}
 	enum fault_result result = lock_page(f, &page);
 	if (unlikely(result != FAULT_OK))
 		return result;
@@ -89,7 +109,9 @@ enum fault_result fault_file(struct fault *f)
 	pte_t like = pte_leaf(0, c->shmem ? PTE_CLASS_SHMEM : PTE_CLASS_FILE, fault_rights(f, f->flags & R_SHARED));
 	frame_get(page);
 	pt_store_empty(f->table, f->slot, like | frame_pa(page));
-	if (tune.fault_around_bytes > PAGE_SIZE && !f->write)
+	if (unlikely(f->until))
+		count_add(populate_pages, fill(f, f->va, (f->until - f->va) >> PAGE_SHIFT, like, false));
+	else if (tune.fault_around_bytes > PAGE_SIZE && !f->write && !(f->flags & R_RANDOM) && !around_closed(f))
 		fill_window(f, like);
 	pt_unlock(f->table);
 	spin_unlock(&c->lock);

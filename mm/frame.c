@@ -226,6 +226,31 @@ struct frame *frame_alloc(enum frame_kind kind)
 	return take(this_cpu(any.frame[n]), kind);
 }
 
+unsigned frame_alloc_many(enum frame_kind kind, struct frame **f, unsigned n)
+{
+	unsigned got = 0;
+
+	while (got < n) {
+		if (unlikely(tune.fail_alloc) && alloc_should_fail())
+			break;
+		if (unlikely(!this_cpu(any.n)) && !stack_refill())
+			break;
+		unsigned have = this_cpu(any.n), some = tune.fail_alloc ? 1 : MIN(have, n - got);
+		for (unsigned i = 0; i < some; i++) {
+			struct frame *page = this_cpu(any.frame[--have]);
+
+			frame_hook_alloc(page, 0);
+			page->kind = kind;
+			page->refs = 1;
+			f[got++] = page;
+		}
+		this_cpu(any.n) = have;
+		this_cpu(kinds[kind]) += some;
+		count_add(pgalloc, some);
+	}
+	return got;
+}
+
 struct frame *frame_alloc_zeroed(enum frame_kind kind)
 {
 	u32 n = this_cpu(zeroed.n);

@@ -29,7 +29,8 @@ struct kmem_cache;
 struct frame {
 	u8 kind;			/* enum frame_kind */
 	u8 level;			/* table: 1..4; block of kmem_alloc: its order */
-	bool dead;			/* table: unlinked, waiting to be freed (its lock) */
+	bool dead : 1;			/* table: unlinked, waiting to be freed (its lock) */
+	bool marked : 1;		/* leaf table: entries may bear marks of arch/pte.h (its lock) */
 	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock); table: kept back (its lock) */
 	u32 refs;			/* holds; of a table: parent entries and roots that point to it (use) */
 	union {
@@ -77,6 +78,9 @@ void frame_add_range(paddr_t start, paddr_t end);
  * NULL when memory is short or fail_alloc says so. */
 struct frame *frame_alloc(enum frame_kind kind);
 struct frame *frame_alloc_zeroed(enum frame_kind kind);
+
+/* As frame_alloc, up to N of them into F; returns how many (0: none, as NULL above). */
+unsigned frame_alloc_many(enum frame_kind kind, struct frame **f, unsigned n);
 
 /* 2^ORDER frames in a row, held as one by the first; freed by frame_free_order. */
 struct frame *frame_alloc_order(unsigned order, enum frame_kind kind);

@@ -9,6 +9,26 @@
 #include "kernel/base/counters.h"
 #include "mm/pgtable.h"
 
+/* Leaf OLD, which bears a mark, goes: it is known now whether it was of use. */
+static __noinline __unused void gate_judge(pte_t old)
+{
+	if (pte_guessed(old)) {
+		if (pte_dirty(old))
+			count(predict_hit);
+		else
+			count(predict_wasted);
+	} else if (pte_class(old) == PTE_CLASS_ANON || pte_class(old) == PTE_CLASS_ZERO) {
+		if (pte_young(old))
+			count(ahead_hit);
+		else
+			count(ahead_wasted);
+	} else if (pte_young(old)) {
+		count(around_hit);
+	} else {
+		count(around_wasted);
+	}
+}
+
 /* SLOT of T gets its first entry. */
 static __always_inline void gate_note(struct frame *t, const pte_t *slot)
 {
@@ -35,6 +55,8 @@ static __always_inline pte_t gate(struct tlb_batch *b, struct frame *t, pte_t *s
 			;
 		if (b && pte_loses(old, new))
 			tlb_batch_page(b, va);
+		if (unlikely(pte_marked(old)) && !pte_marked(new))
+			gate_judge(old);
 		if (new) {
 			count(pt_change);
 			if (pte_class(old) == pte_class(new))

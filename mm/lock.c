@@ -12,30 +12,6 @@
 #include "mm/unmap.h"
 #include "mm/vm.h"
 
-bool (*vm_pause)(void);
-
-long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
-{
-	for (vaddr_t va = addr; va < addr + length; va += PAGE_SIZE) {
-		if (!(va & (64 * PAGE_SIZE - 1)) && vm_pause && vm_pause())
-			return -EINTR;
-		switch (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0))) {
-		case FAULT_OK:
-		case FAULT_MAJOR:
-			break;
-		case FAULT_MAPERR:
-			return -ENOMEM;
-		case FAULT_OOM:
-			return -ENOMEM;
-		case FAULT_ACCERR:
-			return -EINVAL;
-		case FAULT_BUS:
-			return -EFAULT;
-		}
-	}
-	return 0;
-}
-
 /* What there is in [start, end) by regions, each as its rights allow; failures are not told. */
 static void populate_regions(struct space *s, vaddr_t start, vaddr_t end)
 {

@@ -39,7 +39,7 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 		return NULL;
 	count(pt_alloc);
 	t->level = level;
-	t->dead = false;
+	t->dead = t->marked = false;
 	t->listed = 0;
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
@@ -245,12 +245,12 @@ bool pt_next(struct pt_piece *p)
 enum fill { FILL_EACH, FILL_FRESH, FILL_SAME };
 
 static __always_inline unsigned fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page,
-				     enum fill how)
+				     unsigned max, enum fill how)
 {
 	pte_t *first = pt_slot(table, va);
 	unsigned filled = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && (how != FILL_FRESH || filled < max); i++) {
 		if (first[i] || (how == FILL_EACH && !page[i]))
 			continue;
 		struct frame *f = page[how == FILL_EACH ? i : how == FILL_FRESH ? filled : 0];
@@ -260,22 +260,39 @@ static __always_inline unsigned fill(struct frame *table, vaddr_t va, unsigned n
 		filled++;
 	}
 	gate_filled(table, first, n, pte_class(like), filled);
+	if (pte_marked(like))
+		table->marked = true;
 	return filled;
 }
 
 unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
 {
-	return fill(table, va, n, like, page, FILL_EACH);
+	return fill(table, va, n, like, page, n, FILL_EACH);
 }
 
-unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page)
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page, unsigned max)
 {
-	return fill(table, va, n, like, page, FILL_FRESH);
+	return fill(table, va, n, like, page, max, FILL_FRESH);
 }
 
 unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page)
 {
-	return fill(table, va, n, like, &page, FILL_SAME);
+	return fill(table, va, n, like, &page, n, FILL_SAME);
+}
+
+void pt_judge(const struct frame *t, vaddr_t va, unsigned n)
+{
+	const pte_t *slots = pt_slots(t);
+	unsigned i = pt_index(va, 1), end = i + n;
+
+	for (unsigned stop; i < end; i = stop) {
+		stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end);
+		if (!(t->table.groups >> (i >> PT_GROUP_SHIFT) & 1))
+			continue;
+		for (; i < stop; i++)
+			if (pte_marked(slots[i]))
+				gate_judge(slots[i]);
+	}
 }
 
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
@@ -284,6 +301,8 @@ void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n)
 
 	if (!pt_live(t))
 		return;
+	if (unlikely(t->marked))
+		pt_judge(t, va, n);
 	tlb_batch_pages(b, va, n);
 	for (; (i = pt_next_live(t, i, end)) < end; i++) {
 		if (unlikely(b->nr_frames == TLB_BATCH_FRAMES)) {
@@ -340,7 +359,7 @@ bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *
 		u64 offset = (u64)i * PAGE_SIZE;
 
 		if (src[i])
-			gate(NULL, to, &dst[i], new_va + offset, gate(b, from, &src[i], va + offset, 0, 0), 0);
+			gate(NULL, to, &dst[i], new_va + offset, pte_unmark(gate(b, from, &src[i], va + offset, 0, 0)), 0);
 	}
 	if (second != first)
 		spin_unlock(&second->table.lock);
@@ -363,7 +382,7 @@ void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, 
 			e |= gate(b, from, &src[i], va + (u64)i * PAGE_SIZE, e, PTE_HARDWARE) & PTE_HARDWARE;
 		}
 		frame_get(pt_child(e));
-		gate(NULL, to, &dst[i], va + (u64)i * PAGE_SIZE, e, 0);
+		gate(NULL, to, &dst[i], va + (u64)i * PAGE_SIZE, pte_unmark(e), 0);
 		left--;
 	}
 	count_add(fork_ptes, copied - left);

@@ -113,10 +113,13 @@ void pt_store_empty(struct frame *table, pte_t *slot, pte_t new);	/* the same; t
 
 /* Fill the empty ones among N slots from VA on (table locked) with LIKE, a leaf of frame 0; return how many:
  * pt_fill with PAGE[i], on which it takes a hold, none where PAGE[i] is NULL; pt_fill_fresh with PAGE[0], PAGE[1] …,
- * as many as needed, whose holds become the entries'; pt_fill_same all with PAGE, without holds. */
+ * MAX at most, whose holds become the entries'; pt_fill_same all with PAGE, without holds. */
 unsigned pt_fill(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
-unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page);
+unsigned pt_fill_fresh(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *const *page, unsigned max);
 unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, struct frame *page);
+
+/* The N entries of T (locked) from VA on are about to go: counts which of those that bear marks were of use. */
+void pt_judge(const struct frame *t, vaddr_t va, unsigned n);
 
 /* Clears the N entries of leaf table T (locked) from VA on; what they held goes to B. */
 void pt_clear(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n);

@@ -35,7 +35,7 @@ static unsigned only_run(const struct frame *t, enum pte_class c)
 {
 	unsigned n = pt_live(t), first;
 
-	if (n < PT_ENTRIES / 16 || t->table.count[c] != n)
+	if (n < PT_ENTRIES / 16 || t->table.count[c] != n || t->marked)
 		return PT_ENTRIES;
 	first = pt_next_live(t, 0, PT_ENTRIES);
 	return first + n <= PT_ENTRIES && pt_next_live(t, first + n, PT_ENTRIES) == PT_ENTRIES ? first : PT_ENTRIES;
@@ -61,7 +61,7 @@ static void copy_entries(struct frame *t, struct frame *copy)
 			e = gate_protect(&from[i]);
 		if (pte_class(e) != PTE_CLASS_ZERO)
 			frame_get(pt_child(e));
-		to[i] = e;
+		to[i] = pte_unmark(e);		/* judged once, where it was given */
 	}
 	for (unsigned c = 0; c < NR_PTE_CLASSES; c++)
 		copy->table.count[c] = t->table.count[c];
@@ -78,6 +78,8 @@ static u64 empty_table(struct tlb_batch *b, struct frame *t)
 	u64 pages = t->level > 1 ? 0 : left - t->table.count[PTE_CLASS_ZERO];
 
 	count_add(pt_clear, left);
+	if (unlikely(t->marked))
+		pt_judge(t, 0, PT_ENTRIES);
 	for (unsigned i = 0; left; i++, left--) {
 		i = pt_next_live(t, i, PT_ENTRIES);
 		pte_t e = pt_slots(t)[i];

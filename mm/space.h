@@ -22,14 +22,27 @@ enum region_flag {
 	R_GROWSDOWN = 32, R_NORESERVE = 64, R_LOCKED = 128,
 	R_DONTFORK = 256, R_WIPEONFORK = 512, R_RANDOM = 1024, R_SEQUENTIAL = 2048,
 	R_STACK = 4096, R_HEAP = 8192, R_VDSO = 16384,
+	R_POPULATE = 32768,				/* any fault gives writable pages, to its neighbours too */
 	R_PROT = R_READ | R_WRITE | R_EXEC,
+};
+
+/* What faults have learnt of a region (mm/around.c). Hints: read and written without a lock. */
+struct ahead {
+	signed char shift;			/* its window is fault_around_bytes << shift */
+	u8 turn;			/* windows given */
+	u8 run;				/* log2 of the anonymous pages that the last fault gave */
+	bool closed;			/* that is one page, and stays so until neighbours are accessed */
+	bool guessing;			/* reads are given writable pages */
+	u8 reads, writes;		/* zero pages given, and those replaced, in this turn of guessing */
+	vaddr_t last;			/* the window to be judged: its first page, and in the low bits its pages; 0: none */
+	vaddr_t next;			/* where the next fault comes if the run goes on */
 };
 
 struct region {
 	RB_ENTRY(region) node;
 	vaddr_t start, end;
 	u32 flags;
-	u32 spare;
+	struct ahead ahead;
 	struct space *space;
 	struct pcache *cache;		/* NULL: anonymous and private */
 	u64 pgoff;			/* page of the cache at start */

@@ -17,6 +17,7 @@ extern struct tunables tune;
 
 /* Indices into the word lists of the CHOICE tunables. */
 enum fork_share { FORK_SHARE_ALL, FORK_SHARE_LEAF, FORK_SHARE_NONE };
+enum read_then_write { RTW_PREDICT, RTW_HINT, RTW_OFF };
 enum pt_reclaim { PT_RECLAIM_ALWAYS, PT_RECLAIM_DEFERRED, PT_RECLAIM_ON_REQUEST, PT_RECLAIM_NEVER };
 
 /* Sets NAME from TEXT. 0, -ENOENT (no such tunable), -EINVAL (not in its range: nothing changed). */

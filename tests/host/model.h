@@ -110,6 +110,14 @@ static bool any_mapped(const struct page *p, u64 n)
 	return false;
 }
 
+static bool any_hole(const struct page *p, u64 n)
+{
+	while (n--)
+		if (!p[n].mapped)
+			return true;
+	return false;
+}
+
 static long populate(struct page *p, u64 n, bool write)
 {
 	for (; n--; p++) {

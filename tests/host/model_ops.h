@@ -138,6 +138,15 @@ static void do_tables(struct process *m, unsigned p, u64 n)
 		reclaim_all();
 }
 
+/* Advice about how much to give at once changes nothing that can be seen. */
+static void do_hint(struct process *m, unsigned p, u64 n)
+{
+	static const int advices[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_POPULATE_WRITE_ON_FAULT };
+	long r = vm_advise(m->s, va_of(p), PAGES(n), advices[rnd(4)]);
+
+	agree(r, gave_up(r) ? r : any_hole(&m->page[p], n) ? -ENOMEM : 0);
+}
+
 static void do_fork_advice(struct process *m, unsigned p, u64 n)
 {
 	static const int advices[] = { MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK };

@@ -280,7 +280,7 @@ static void filling_and_clearing(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		f[i] = frame_alloc_zeroed(FRAME_ANON);
 	pt_lock(t);
-	assert_int_equal(pt_fill_fresh(t, AREA + PAGES(505), 5, like, f), 3);	/* 506 to 508 */
+	assert_int_equal(pt_fill_fresh(t, AREA + PAGES(505), 5, like, f, 3), 3);	/* 506 to 508 */
 	assert_int_equal(pt_fill_same(t, AREA, 40, pte_leaf(0, PTE_CLASS_ZERO, PTE_USER), zero_frame), 40);
 	pt_unlock(t);
 	assert_int_equal(pt_live(t), 46);

@@ -64,8 +64,10 @@ static void touch_all(unsigned cpu)
 static void faults_and_faults(void **state)
 {
 	(void)state;
+	tune.read_then_write = RTW_OFF;
 	kit_anon(s, AREA, 600, RW);
 	crowd_run(CPUS, touch_all);
+	tune.read_then_write = RTW_PREDICT;
 	assert_int_equal(kit_recount(s).n[PTE_CLASS_ANON], 0);
 }
 

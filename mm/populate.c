@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns: making pages present before anybody touches them: MADV_POPULATE_READ and _WRITE, MAP_POPULATE, mlock.
+ *
+ * The same cases as a fault's, but for many pages at a time: one walk and one look at the region for up to
+ * PIECE pages of a table, frames by the batch. Only entries that want a decision of their own (a page to be copied,
+ * a table or a page of a file that is not there) go one by one. No lock is held between pieces.
+ */
+#include "kernel/base/counters.h"
+#include "kernel/base/errno.h"
+#include "mm/fault_case.h"
+#include "mm/ptreclaim.h"
+#include "mm/vm.h"
+
+#define PIECE (64 * PAGE_SIZE)
+
+bool (*vm_pause)(void);
+
+/* From F's page on, within a piece that ends before TO; F's page becomes the first that has still to be looked at. */
+static enum fault_result populate_piece(struct fault *f, vaddr_t to)
+{
+	enum fault_result result = fault_find(f);
+
+	if (result != FAULT_OK)
+		return result;
+	to = MIN(MIN(to, f->end), ALIGN_DOWN(f->va, PIECE) + PIECE);
+	while (pte_permits(f->old, pte_want(f->write), false)) {
+		f->va += PAGE_SIZE;
+		if (f->va == to)
+			return FAULT_OK;
+		f->index++;
+		f->old = READ_ONCE(*++f->slot);
+	}
+	if (!f->old && !f->cache)
+		return fault_range(f, to);
+	f->until = to;
+	result = fault_decide(f);
+	if (result == FAULT_OK)
+		count(populate_pages);
+	return result;
+}
+
+/* What populate says of RESULT, at which it ends. */
+static long error_of(enum fault_result result)
+{
+	return result == FAULT_ACCERR ? -EINVAL : result == FAULT_BUS ? -EFAULT : -ENOMEM;
+}
+
+long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
+{
+	struct fault f = { .space = s, .va = addr, .write = write };
+	bool gave_up = false;
+
+	while (f.va < addr + length) {
+		vaddr_t before = f.va;
+
+		enum fault_result result = populate_piece(&f, addr + length);
+		if (result == FAULT_OK) {
+			gave_up = false;
+		} else if (result < FAULT_OOM || (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))) {
+			if (f.made)
+				pt_roll_back(s, f.va);
+			return error_of(result);
+		}
+		if ((before ^ f.va) & PIECE && vm_pause && vm_pause())
+			return -EINTR;
+	}
+	return 0;
+}
