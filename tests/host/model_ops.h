@@ -142,7 +142,12 @@ static void do_tables(struct process *m, unsigned p, u64 n)
 static void do_hint(struct process *m, unsigned p, u64 n)
 {
 	static const int advices[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_POPULATE_WRITE_ON_FAULT };
-	long r = vm_advise(m->s, va_of(p), PAGES(n), advices[rnd(4)]);
+	unsigned which = (unsigned)rnd(4);
+
+	for (u64 i = 0; i < n; i++)
+		if (m->page[p + i].object)
+			which %= 3;		/* a private page of a file would no longer see what is written to the file */
+	long r = vm_advise(m->s, va_of(p), PAGES(n), advices[which]);
 
 	agree(r, gave_up(r) ? r : any_hole(&m->page[p], n) ? -ENOMEM : 0);
 }
