@@ -31,7 +31,7 @@ struct frame {
 	u8 level;			/* table: 1..4; block of kmem_alloc: its order */
 	bool dead : 1;			/* table: unlinked, waiting to be freed (its lock) */
 	bool marked : 1;		/* leaf table: entries may bear marks of arch/pte.h (its lock) */
-	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock); table: kept back (its lock) */
+	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock); table: LISTED_KEPT or 0 (its lock) */
 	u32 refs;			/* holds; of a table: parent entries and roots that point to it (use) */
 	union {
 		struct { struct frame *next, *prev; } free;
@@ -51,6 +51,7 @@ struct frame {
 _Static_assert(sizeof(struct frame) <= 32, "struct frame is one of 4096 bytes' worth");
 
 #define FRAME_MAX_ORDER 10
+#define LISTED_KEPT 255			/* an empty table kept back: not to be taken for a free block */
 
 /* The host tests' fake machine watches blocks come and go; the machine itself has nothing to do then. */
 #ifndef frame_hook_alloc

@@ -140,7 +140,7 @@ long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec)
 	}
 	while (!err && pt_next(&p))
 		for (unsigned i = 0; i < p.n; i++)
-			if (pte_class(pt_slot(p.table, p.va)[i]))
+			if (pte_class(READ_ONCE(pt_slot(p.table, p.va)[i])))
 				vec[((p.va - addr) >> PAGE_SHIFT) + i] = 1;
 	spin_unlock(&s->lock);
 	return err;

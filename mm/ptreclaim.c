@@ -13,15 +13,27 @@
 #define RECLAIM_PAGES 256	/* clean pages of files dropped when memory is short */
 #define RING ARRAY_SIZE(((struct kept *)0)->table)
 
-/* Takes the oldest out of the ring if there are more than LIMIT, or it has been there for too long. */
+/* Is the table at WHERE among those kept? */
+static bool is_kept(const struct kept *k, u32 where)
+{
+	for (unsigned i = 0; i < k->n; i++)
+		if (k->table[(k->first + i) % RING].where == where)
+			return true;
+	return false;
+}
+
+/* Takes the oldest out of the ring if there are more than LIMIT, or it has been there for too long. *VA: its address;
+ * ~0 if that has been freed, and the table there now is a younger one's. */
 static bool take_oldest(struct kept *k, unsigned limit, vaddr_t *va)
 {
 	bool due = k->n > limit || (k->n && k->turn - k->table[k->first].turn > KEPT_TURNS);
 
 	if (due) {
-		*va = (vaddr_t)k->table[k->first].where << pt_shift(2);
+		u32 where = k->table[k->first].where;
+
 		k->first = (k->first + 1) % RING;
 		k->n--;
+		*va = is_kept(k, where) ? ~0UL : (vaddr_t)where << pt_shift(2);
 	}
 	return due;
 }
@@ -100,14 +112,16 @@ static void let_go(struct space *s, struct tlb_batch *b, unsigned limit)
 		spin_lock(&s->kept.lock);
 		due = take_oldest(&s->kept, limit, &va);
 		spin_unlock(&s->kept.lock);
-		struct frame *t = due ? pt_find(s->root, va) : NULL;
+		struct frame *t = due && va != ~0UL ? pt_find(s->root, va) : NULL;
 		if (!t || !pt_lock(t))
 			continue;
+		bool kept = t->listed;
 		t->listed = 0;
-		if (pt_live(t))
+		if (kept && pt_live(t))
 			count(pt_kept_refilled);
 		pt_unlock(t);
-		reclaim_range(b, va, va + pt_span(2), false);
+		if (kept)
+			reclaim_range(b, va, va + pt_span(2), false);
 	} while (due);
 }
 
@@ -116,14 +130,13 @@ static void keep(struct space *s, struct tlb_batch *b, vaddr_t va, struct frame 
 {
 	struct kept *k = &s->kept;
 
-	if (!pt_lock(child))
-		return;
-	bool known = child->listed;
-	child->listed = 1;
-	pt_unlock(child);
-	if (known)
+	if (READ_ONCE(child->listed))
 		return;
 	let_go(s, b, MIN(tune.pt_reclaim_keep, RING) - 1);
+	if (!pt_lock(child))
+		return;
+	child->listed = LISTED_KEPT;
+	pt_unlock(child);
 	spin_lock(&k->lock);
 	if (k->n < RING) {
 		unsigned at = (k->first + k->n++) % RING;

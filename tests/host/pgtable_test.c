@@ -219,6 +219,27 @@ static void unlinking(void **state)
 	kit_space_end(s);
 }
 
+/* The mark of a table kept back is not that of a free block: frames beside it are freed and merged. */
+static void kept_beside_free(void **state)
+{
+	struct space *s = kit_space();
+
+	(void)state;
+	tune.pt_reclaim = PT_RECLAIM_DEFERRED;
+	tune.pt_reclaim_keep = 32;
+	kit_anon(s, AREA, 32 * PT_ENTRIES, RW);
+	for (u64 i = 0; i < 32; i++)
+		kit_store(s, AREA + MiB(2) * i, i);
+	for (u64 i = 0; i < 32; i++)
+		assert_int_equal(vm_advise(s, AREA + MiB(2) * i, PAGE_SIZE, MADV_DONTNEED), 0);
+	assert_int_equal(kit_usage(s).tables, 1 + 1 + 1 + 32);
+	kit_free_frames();
+	kit_check(s);
+	tune.pt_reclaim = PT_RECLAIM_ALWAYS;
+	tune.pt_reclaim_keep = 4;
+	kit_space_end(s);
+}
+
 static void out_of_memory(void **state)
 {
 	struct space *s = kit_space();
@@ -374,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(making), KIT_TEST(gate_counts), KIT_TEST(next_live), KIT_TEST(next_over_holes), KIT_TEST(unlinking),
+		KIT_TEST(kept_beside_free),
 		KIT_TEST(out_of_memory), KIT_TEST(filling_and_clearing), KIT_TEST(protecting), KIT_TEST(moving),
 		KIT_TEST(kernel_pages),
 	};
