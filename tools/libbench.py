@@ -164,7 +164,7 @@ def measure(who, options, words=(), flags=()):
 def known(words):
     """Refuse words that are no row and no group of bench, before anything is booted."""
     names = {row.name for row in rows()}
-    groups = ("memory", "around", "fork", "reclaim", THREADS, "scaling")
+    groups = ("memory", "around", "fork", "reclaim", THREADS, "scaling", "keeping")
     for word in words:
         if word not in names and word not in groups:
             raise Bad("no row or group %s; groups are %s, rows are in tests/bench.targets"

@@ -114,6 +114,7 @@ static const struct group {
 } groups[] = {
 	{ GROUP(memory) },  { GROUP(around) },	{ GROUP(fork) },
 	{ GROUP(reclaim) }, { GROUP(threads) }, { GROUP(scaling), .asked = true },
+	{ GROUP(keeping), .asked = true },
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

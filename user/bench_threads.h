@@ -176,6 +176,24 @@ static uint64_t team_speed(const struct section *s)
 	return best;
 }
 
+/* A fault of a team under a policy of pt_reclaim, and with it its part of the drop, in tenths of a tick. */
+static uint64_t team_keep(const struct section *s)
+{
+	unsigned threads = (unsigned)(s->arg >> 8);
+
+	if (!set_policy(s->arg & 3))
+		return SKIP;
+	team_work(s->name, threads);
+	set_policy(0);
+	return (team.faulting + team.dropping) * 10 / (threads * THREAD_PAGES * THREAD_ROUNDS);
+}
+
+#define TEAM_KEEP(threads)                                                                             \
+	ROW("threads_keep_always_" #threads, team_keep, 10, 64 * MIB, (threads) << 8, 4, true),        \
+		ROW("threads_keep_deferred_" #threads, team_keep, 10, 64 * MIB, (threads) << 8 | 1, 4, \
+		    true),                                                                             \
+		ROW("threads_keep_never_" #threads, team_keep, 10, 64 * MIB, (threads) << 8 | 3, 4, true)
+
 static const struct section threads_sections[] = {
 	ROW("threads_fault_1", team_fault, 10, 8 * MIB, 1, 4),
 	ROW("threads_fault_16", team_fault, 10, 64 * MIB, 16, 4),
@@ -184,6 +202,9 @@ static const struct section threads_sections[] = {
 	ROW("threads_one_table_16", team_one_table, 10, 8 * MIB, 16, 4),
 	ROW("threads_one_table_growth_percent", team_one_table_growth, 10, 8 * MIB, 16, 4),
 	ROW("threads_drop_page_16", team_drop, 10, 64 * MIB, 16, 4),
+	TEAM_KEEP(1),
+	TEAM_KEEP(8),
+	TEAM_KEEP(16),
 };
 
 static const struct section scaling_sections[] = {

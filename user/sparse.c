@@ -9,6 +9,7 @@
  * (sampled) and after, VmRSS before and after, ticks per page and per turn.
  */
 #include "user/quire.h"
+#include <time.h>
 
 #define CHUNK	    (2 * MIB)
 #define CHUNK_PAGES (CHUNK / PAGE)
@@ -24,7 +25,7 @@ static void usage(FILE *to)
 {
 	fputs("usage: sparse [-j] [-v SIZE] [-m MODE] [-s STEP] (or --va, --mode, --step)\n"
 	      "  --va SIZE    addresses to sweep, default 1G (K, M, G, T)\n"
-	      "  --step SIZE  distance between turns, default 2M\n"
+	      "  --step SIZE  distance between turns, default 2M; a run of minutes says how far it is\n"
 	      "  --mode touch2m    write all of 2 MiB, drop 2 MiB (default)\n"
 	      "         page       write one page, drop 2 MiB\n"
 	      "         piecemeal  write all of 2 MiB, drop it page by page\n"
@@ -70,6 +71,24 @@ static void sample(uint64_t turn)
 	uint64_t now = status_kb("VmPTE");
 
 	peak_kb = now > peak_kb ? now : peak_kb;
+}
+
+#define PROGRESS_SECONDS 10
+
+/* On a long run say now and then how far it is; the clock is read every 1024 turns. */
+static void progress(uint64_t at)
+{
+	static time_t said;
+	struct timespec now;
+
+	if (turns & 1023)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (said && now.tv_sec - said >= PROGRESS_SECONDS)
+		fprintf(stderr, "# %3llu %% of %llu GiB, VmPTE %llu kB\n", (unsigned long long)(at / (va / 100 + 1)),
+			(unsigned long long)(va / GIB), (unsigned long long)status_kb("VmPTE"));
+	if (!said || now.tv_sec - said >= PROGRESS_SECONDS)
+		said = now.tv_sec;
 }
 
 /* One turn of the modes that work on 2 MiB at a time. */
@@ -233,7 +252,7 @@ int main(int argc, char **argv)
 	else if (mode == 5)
 		sweep_arenas();
 	else
-		for (uint64_t at = 0; at <= va - CHUNK; at += step)
+		for (uint64_t at = 0; at <= va - CHUNK; at += step, progress(at))
 			turn_at(mode, at);
 	ticks = cycles() - ticks;
 	faulted = faults() - faulted;

@@ -22,6 +22,8 @@ static inline void set(const char *name, const char *value)
 	REQUIRE(write_text(path, value));
 }
 
+static long base; /* what a case began with */
+
 /* Page tables of this process, the root with them. */
 static inline long tables(void)
 {

@@ -27,7 +27,7 @@ static const int left_to[WAYS][POLICIES] = {
 static volatile long *relative_has; /* in shared memory: its tables, and whether its pages are right */
 static volatile long *relative_ok;
 static bool relative_reads;
-static long base, all_base;
+static long all_base;
 
 static void fill(void)
 {
