@@ -152,6 +152,7 @@ soak: all
 	@$(PYTHON) tests/boot/soak.py $(or $(N),200)
 bench: all
 	@$(PYTHON) tools/bench $(BENCH_ARGS)
+	@$(PYTHON) tools/reclaim-curve
 lines:
 	@tools/lines
 compare: all $(B)/linux.cpio
@@ -250,7 +251,7 @@ $(eval $(call host_rules,tsan))
 
 # Care of the source ---------------------------------------------------------
 
-PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/lines tools/profile tests/run
+PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/lines tools/profile tools/reclaim-curve tests/run
 SHELLS := tools/deps .ci/run $(wildcard tests/boot/*.sh)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
 	--error-exitcode=1 -I. --suppressions-list=tools/cppcheck.txt --include=tools/cppcheck.h \

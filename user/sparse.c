@@ -261,6 +261,7 @@ int main(int argc, char **argv)
 
 	row_word("mode", modes[mode]);
 	row("va_kB", va / KIB);
+	row("step_kB", step / KIB);
 	row("turns", turns);
 	row("pages", pages);
 	row("faults", faulted);
