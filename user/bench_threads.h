@@ -183,7 +183,7 @@ static uint64_t team_keep(const struct section *s)
 
 	if (!set_policy(s->arg & 3))
 		return SKIP;
-	team_work(s->name, threads);
+	team_work(s->name, threads, false);
 	set_policy(0);
 	return (team.faulting + team.dropping) * 10 / (threads * THREAD_PAGES * THREAD_ROUNDS);
 }
