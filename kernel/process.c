@@ -234,25 +234,3 @@ void process_apply_limits(struct process *p, struct space *s)
 	s->limit_data = p->limits[RLIM_DATA].cur;
 	s->limit_stack = p->limits[RLIM_STACK].cur;
 }
-
-struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg)
-{
-	struct thread *t = thread_alloc(&kernel_process, false, fn, arg);
-	pid_t tid = -EAGAIN;
-
-	if (!t)
-		return NULL;
-	strlcpy(t->comm, name, sizeof(t->comm));
-	spin_lock(&process_lock);
-	if (nr_threads < max_threads)
-		tid = pid_alloc();
-	if (tid > 0)
-		thread_link(t, &kernel_process, tid);
-	spin_unlock(&process_lock);
-	if (tid < 0) {
-		thread_free(t);
-		return NULL;
-	}
-	sched_ready(t);
-	return t;
-}

@@ -137,9 +137,6 @@ u64 process_cpu_ns(const struct process *p);
 void process_times(struct process *p, u64 *user, u64 *kernel);	/* the two parts of that */
 u64 process_min_faults(const struct process *p);	/* the same for faults */
 
-/* Kernel thread running FN(ARG). NULL: no memory. */
-struct thread *kthread_create(const char *name, void (*fn)(void *), void *arg);
-
 /* PID 1 from the program PATH; -errno if it cannot be. */
 int process_start_init(const char *path);
 

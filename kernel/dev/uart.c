@@ -95,11 +95,6 @@ void uart_write(unsigned port, const void *buf, size_t n)
 	}
 }
 
-void uart_putc(unsigned port, u8 c)
-{
-	uart_write(port, &c, 1);
-}
-
 void uart_console_write(const char *data, size_t n)
 {
 	while (n) {

@@ -13,7 +13,6 @@ void uart_init(void);
 
 /* Send as they are, waiting while the other end does not read (at most 60 s at a time: what a
  * dead line does not take is dropped). May be called from anywhere, interrupts off. */
-void uart_putc(unsigned port, u8 c);
 void uart_write(unsigned port, const void *buf, size_t n);
 
 /* Sends what the port takes now; how many bytes that was. */
