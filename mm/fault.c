@@ -29,6 +29,7 @@
 #include "mm/vm.h"
 
 #define STACK_GUARD_GAP MiB(1)
+#define EVICT 64		/* clean pages dropped for a fault that finds no memory */
 
 /* No region at VA: the stack above it may grow down to it. */
 static __noinline enum fault_result grow_stack(struct space *s, vaddr_t va)
@@ -189,21 +190,27 @@ enum fault_result fault_decide(struct fault *f)
 /* Until F, whose first try came to RESULT, has come to an end. */
 static __noinline enum fault_result try_again(struct fault *f, enum fault_result result)
 {
-	bool gave_up = false, waited = false;
+	struct frame *page = NULL;
+	bool gave_up = false;
 
 	do {
-		/* Once: tables made for this fault would be given up, and made again, for ever. */
-		if (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))
+		/* Tables once: those made for this fault would be given up, and made again, for ever. */
+		if (result == FAULT_OOM && !(gave_up ? pcache_evict(EVICT) : (gave_up = reclaim_all())))
 			break;
-		if (result == FAULT_FETCHED)
-			waited = true;
-		else
+		if (result == FAULT_FETCHED) {
+			if (page)
+				frame_put(page);
+			page = f->fetched;
+		} else {
 			count(fault_retry);
+		}
 		result = fault_find(f);
 		if (result == FAULT_OK)
 			result = fault_decide(f);
 	} while (result >= FAULT_OOM);
-	if (result != FAULT_OK || !waited)
+	if (page)
+		frame_put(page);
+	if (result != FAULT_OK || !page)
 		return result;
 	count(pgmajfault);
 	return FAULT_MAJOR;

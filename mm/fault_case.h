@@ -31,6 +31,7 @@ struct fault {
 	struct frame *table;		/* leaf table of va */
 	pte_t *slot;
 	pte_t old;			/* what the slot held when the case was decided */
+	struct frame *fetched;		/* after FAULT_FETCHED: the page, held, lest it go before it is mapped */
 };
 
 /* Locks the table if all is still as F says; false: nothing is locked, begin again. */

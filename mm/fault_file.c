@@ -16,16 +16,16 @@ static __noinline enum fault_result bring_in(struct fault *f)
 {
 	struct pcache *c = f->cache;
 	bool sleeps = c->ops->read_many;
-	struct frame *page;
 
 	c->ops->get(c);			/* the region that holds it may go while we sleep */
-	int err = pcache_get_as(c, f->index, f->flags, &page);
-	if (!err)
-		frame_put(page);
+	int err = pcache_get_as(c, f->index, f->flags, &f->fetched);
 	c->ops->put(c);
 	if (err)
 		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
-	return sleeps ? FAULT_FETCHED : FAULT_OK;
+	if (sleeps)
+		return FAULT_FETCHED;
+	frame_put(f->fetched);
+	return FAULT_OK;
 }
 
 /* Finds the page of F, and takes the cache's lock, which keeps it there. Other than FAULT_OK: nothing is locked. */

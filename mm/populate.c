@@ -55,6 +55,8 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 		vaddr_t before = f.va;
 
 		enum fault_result result = populate_piece(&f, addr + length);
+		if (result == FAULT_FETCHED)
+			frame_put(f.fetched);
 		if (result == FAULT_OK) {
 			gave_up = false;
 		} else if (result < FAULT_OOM || (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))) {

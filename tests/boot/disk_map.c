@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECK(x) do { if (!(x)) { printf("line %d: %s (errno %d)\n", __LINE__, #x, errno); exit(1); } } while (0)
@@ -243,6 +244,78 @@ static void large(void)
 	puts("read=ok");
 }
 
+static void set(const char *name, unsigned value)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/sys/vm/%s", name);
+	FILE *f = fopen(path, "w");
+	CHECK(f && fprintf(f, "%u", value) > 0 && !fclose(f));
+}
+
+static volatile int over;
+
+static void *reader(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg + 1;
+
+	for (time_t end = time(0) + 4; time(0) < end;) {
+		static __thread uint64_t buf[512];
+
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		uint64_t p = (seed >> 33) % pages, run = seed >> 20 & 31;
+		switch (seed >> 60 & 3) {
+		case 0:
+			CHECK(pread(fd, buf, PAGE, (off_t)(p * PAGE)) == (ssize_t)PAGE && buf[3] == mix(p * 512 + 3));
+			break;
+		case 1: {
+			volatile uint64_t *mine = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, (off_t)(p * PAGE));
+			CHECK(mine != MAP_FAILED);
+			mine[7] = 1;
+			CHECK(mine[7] == 1 && mine[8] == mix(p * 512 + 8));
+			munmap((void *)mine, PAGE);
+			break;
+		}
+		default:
+			for (uint64_t i = p; i < pages && i < p + run; i++)
+				look(i);
+		}
+	}
+	return 0;
+}
+
+static void *disturber(void *arg)
+{
+	uint64_t seed = 5;
+
+	(void)arg;
+	while (!over) {
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		set("readahead_kb", seed >> 40 & 1023);
+		set("fault_around_bytes", 4096U << (seed >> 50 & 7));
+		drop();
+		char *p = mmap(0, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		CHECK(p != MAP_FAILED && !munmap(p, 8 << 20));
+		usleep(5000);
+	}
+	return 0;
+}
+
+/* Readers of all kinds at random, while pages go and the tunables change. */
+static void stress(void)
+{
+	pthread_t t[4], d;
+
+	CHECK(!pthread_create(&d, 0, disturber, 0));
+	for (uintptr_t i = 0; i < 4; i++)
+		CHECK(!pthread_create(&t[i], 0, reader, (void *)i));
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], 0);
+	over = 1;
+	pthread_join(d, 0);
+	printf("stress=ok\n");
+}
+
 int main(int argc, char **argv)
 {
 	fd = open("/dev/vda", O_RDONLY);
@@ -257,6 +330,8 @@ int main(int argc, char **argv)
 		errors();
 	else if (!strcmp(argv[1], "large"))
 		large();
+	else if (!strcmp(argv[1], "stress"))
+		stress();
 	else if (!strcmp(argv[1], "advice"))
 		advice(), random_access("plain"), random_access("random");
 	else

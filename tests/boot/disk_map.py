@@ -69,4 +69,6 @@ for smp in "1", "4":
 for options in (("--mem", "40M"), ("--mem", "48M", "--smp", "4", "--append", "debug_check=1")):
     got = drive("large", *options, disk=large, limit=200)
     equal(got, {"mapped": "ok", "read": "ok"}, "more than memory, %r" % (options,))
+    got = drive("stress", *options, disk=large, limit=200)
+    equal(got, {"stress": "ok"}, "stress, %r" % (options,))
 finish()

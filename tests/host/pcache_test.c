@@ -377,13 +377,45 @@ static void memory_short(void **state)
 	kit_file_close(file);
 }
 
+/* An allocator that drops pages may hold locks: of the very cache, of the cache that its nodes come from. */
+static void short_under_locks(void **state)
+{
+	struct kit_file *file = kit_disk_file(1 << 20), *other = kit_file(1 << 20, true);
+	struct frame *list = NULL, *f;
+
+	(void)state;
+	for (u64 i = 0; i < 2000; i++) {			/* each page with a node of its own */
+		assert_int_equal(pcache_get(&file->cache, i * 64, &f), 0);
+		frame_put(f);
+	}
+	while (frame_nr_free()) {
+		f = frame_alloc(FRAME_KERNEL);
+		f->free.next = list;
+		list = f;
+	}
+	assert_int_equal(file->cache.nr_pages, 2000);
+	spin_lock(&file->cache.lock);
+	assert_null(frame_alloc(FRAME_KERNEL));
+	spin_unlock(&file->cache.lock);
+	assert_int_equal(file->cache.nr_pages, 2000);
+	for (u64 i = 0; i < 1600; i++)
+		put_page(other, i * 64, i);
+	assert_in_range(file->cache.nr_pages, 1, 399);
+	for (; list; list = f) {
+		f = list->free.next;
+		frame_put(list);
+	}
+	kit_file_close(file);
+	kit_file_close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(sparse), KIT_TEST(same_page_again), KIT_TEST(random_against_reference),
 		KIT_TEST(resize_zeroes_the_tail), KIT_TEST(truncation_unmaps), KIT_TEST(punching_unmaps),
 		KIT_TEST(shared_anonymous), KIT_TEST(no_memory), KIT_TEST(reading_ahead), KIT_TEST(errors_are_not_cached),
-		KIT_TEST(dropping), KIT_TEST(memory_short),
+		KIT_TEST(dropping), KIT_TEST(memory_short), KIT_TEST(short_under_locks),
 	};
 
 	return KIT_RUN(tests);
