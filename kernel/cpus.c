@@ -113,6 +113,7 @@ void cpus_drain_here(void)
 	if (likely(!this_cpu(drain_asked)))
 		return;
 	limbo_reap_tables();
+	limbo_hand_over();
 	kstack_drain();
 	kmem_drain();
 	__atomic_store_n(this_cpu_ptr(drain_asked), false, __ATOMIC_RELEASE);
@@ -137,4 +138,5 @@ void cpus_drain(void)
 			arch_spin_wait();
 			cpu_irq_window();	/* another may ask the same of us */
 		}
+	limbo_take_over();
 }

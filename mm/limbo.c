@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns: the waiting lists of mm/limbo.h: two per CPU, each in the order of its tags. No locks. */
+/* Owns: the waiting lists of mm/limbo.h: two per CPU, each in the order of its tags, without a lock; and a third of regions that
+ * CPUs have handed over for another to free, with one. */
 #include "mm/limbo.h"
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
@@ -12,6 +13,7 @@ struct table_queue { struct frame *first, *last; };
 struct region_queue { struct region *first, *last; };
 static DEFINE_PERCPU(struct table_queue, tables);
 static DEFINE_PERCPU(struct region_queue, regions);
+static struct { struct spinlock lock; struct region *first; } handed = { .lock = SPINLOCK(RANK_NONE) };
 
 static void reap_tables(struct table_queue *q)
 {
@@ -48,16 +50,14 @@ static struct region *take_region(struct region_queue *q)
 	return r;
 }
 
-void limbo_regions(struct region *list)
+static void add_regions(struct region *list)
 {
 	struct region_queue *q = this_cpu_ptr(regions);
-	u64 tag = epoch_retire();
 
 	while (list) {
 		struct region *r = list;
 
 		list = r->next_free;
-		r->tag = tag;
 		r->next_free = NULL;
 		if (q->first)
 			q->last->next_free = r;
@@ -65,6 +65,38 @@ void limbo_regions(struct region *list)
 			q->first = r;
 		q->last = r;
 	}
+}
+
+void limbo_regions(struct region *list)
+{
+	u64 tag = epoch_retire();
+
+	for (struct region *r = list; r; r = r->next_free)
+		r->tag = tag;
+	add_regions(list);
+	limbo_reap();
+}
+
+void limbo_hand_over(void)
+{
+	struct region_queue *q = this_cpu_ptr(regions);
+
+	if (!q->first)
+		return;
+	spin_lock(&handed.lock);
+	q->last->next_free = handed.first;
+	handed.first = q->first;
+	q->first = NULL;
+	spin_unlock(&handed.lock);
+}
+
+void limbo_take_over(void)
+{
+	spin_lock(&handed.lock);
+	struct region *list = handed.first;
+	handed.first = NULL;
+	spin_unlock(&handed.lock);
+	add_regions(list);
 	limbo_reap();
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of mm/region.c against a plain array that says of each page what region it should be in. */
 #include "kit.h"
+#include "kernel/base/epoch.h"
+#include "mm/limbo.h"
 
 #define SPAN 256			/* pages under test, from BASE */
 #define BASE 0x10000000UL
@@ -206,10 +208,34 @@ static void overlap_is_found(void **state)
 	kit_space_end(s);
 }
 
+/* A CPU that does nothing any more keeps no region, and no file with it, that another asks for. */
+static void handed_over(void **state)
+{
+	struct space *s = kit_space();
+	struct kit_file *f = kit_file(4, true);
+
+	(void)state;
+	kit_map_file(s, f, 0x40000000UL, 0, 4, R_READ | R_SHARED);
+	u32 mapped = f->refs;
+	fake_cpu_set(2);
+	fake_cpu_enter();
+	fake_cpu = 1;			/* while CPU 2 stays in the kernel */
+	fake_cpu_enter();
+	vm_unmap(s, 0x40000000UL, PAGES(4));
+	limbo_reap();
+	assert_int_equal(f->refs, mapped);
+	limbo_hand_over();
+	fake_cpu_set(2);
+	limbo_take_over();
+	assert_int_equal(f->refs, mapped - 1);
+	kit_space_end(s);
+	kit_file_close(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(against_reference), KIT_TEST(splitting), KIT_TEST(what_must_not_merge), KIT_TEST(overlap_is_found),
+		KIT_TEST(handed_over), KIT_TEST(against_reference), KIT_TEST(splitting), KIT_TEST(what_must_not_merge), KIT_TEST(overlap_is_found),
 	};
 
 	return KIT_RUN(tests);
