@@ -379,6 +379,31 @@ static void a_thousand_forks(void **state)
 }
 
 /* Each allocation of each operation that owns tables fails once: both sides unharmed. */
+/* A table above many: its copy takes a run of entries at once, and counts a user of each. */
+static void above_many_tables(void **state)
+{
+	vaddr_t at = kit_anon(s, AREA + GiB(2), 40 * PT_ENTRIES, RW);
+	struct space *third;
+
+	(void)state;
+	for (u64 t = 0; t < 40; t++)
+		kit_store(s, at + t * MiB(2), t + 1);
+	third = space_fork(s);
+	on(third);
+	kit_store(third, at, 100);
+	assert_int_equal(pt_find(s->root, at + MiB(2) * 39)->refs, 2);
+	kit_check(third);
+	on(s);
+	for (u64 t = 0; t < 40; t++)
+		want_load(s, at + t * MiB(2), t + 1);
+	kit_space_end(third);
+	for (u64 t = 0; t < 40; t++)
+		kit_store(s, at + t * MiB(2), t + 2);
+	for (u64 t = 0; t < 40; t++)
+		want_load(s, at + t * MiB(2), t + 2);
+	kit_check(s);
+}
+
 static void no_memory(void **state)
 {
 	(void)state;
@@ -420,7 +445,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(fork_copies_the_root), TEST(write_owns_its_path), TEST(last_user_takes_over), TEST(drops_are_private),
 		TEST(whole_tables_are_let_go), TEST(holes), TEST(growing_into_holes), TEST(reads_fill_in_place), TEST(rights), TEST(moves),
-		TEST(special_neighbours), TEST(files_and_truncation), TEST(orphans), TEST(a_thousand_forks), TEST(no_memory),
+		TEST(special_neighbours), TEST(files_and_truncation), TEST(orphans), TEST(a_thousand_forks), TEST(above_many_tables),
+		TEST(no_memory),
 	};
 
 	return KIT_RUN(tests);
