@@ -8,7 +8,7 @@
  *   run       how many anonymous pages a fault gives: twice the last time's while each begins where the
  *             one before ended, one after a miss.
  *   guess     whether who reads fresh anonymous memory will write to it: 6 of 8 zero pages replaced while
- *             those were given. Every eighth read is not guessed, so as to see; one that stays unwritten ends it.
+ *             those were given. Every sixteenth read is not guessed, so as to see; one that stays unwritten ends it.
  *
  * What is given unasked bears a mark, and is counted as a hit or as wasted when it goes (mm/gate.h).
  * Locks: none. struct ahead is hints, and racing faults may lose one; the region itself stays: see struct fault.
@@ -23,6 +23,7 @@
 #define PIECE MiB(1) / 4		/* then one piece in four is */
 #define RUN_MAX 9
 #define GUESS_ENOUGH 6
+#define GUESS_SAMPLE 16
 #define POPULATE_BYTES KiB(64)		/* given by a fault in a region that was advised POPULATE_WRITE_ON_FAULT */
 
 static unsigned base_order(void)
@@ -148,7 +149,7 @@ bool around_guess(struct fault *f)
 		a->reads = 0;
 		return false;
 	}
-	if (a->reads++ % GUESS_TURN)
+	if (a->reads++ % GUESS_SAMPLE)
 		return f->own && !f->exec;
 	if (!a->writes) {				/* the last one left to itself has not been written to */
 		a->guessing = false;

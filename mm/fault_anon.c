@@ -127,7 +127,7 @@ static __noinline enum fault_result guess_write(struct fault *f)
 		frame_put(frame);
 		return FAULT_AGAIN;
 	}
-	pt_fill_fresh(f->table, f->va, 1, pte_mark_guess(like_anon(f)), &frame, 1);
+	pt_store_marked(f->table, f->slot, pte_mark_guess(like_anon(f)) | frame_pa(frame));
 	pt_unlock(f->table);
 	count(fault_anon);
 	count(predict_given);

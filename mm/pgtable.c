@@ -31,6 +31,12 @@ void pt_store_empty(struct frame *table, pte_t *slot, pte_t new)
 	gate_fill(table, slot, new);
 }
 
+void pt_store_marked(struct frame *table, pte_t *slot, pte_t new)
+{
+	gate_fill(table, slot, new);
+	table->marked = true;
+}
+
 struct frame *pt_alloc(unsigned level, vaddr_t va)
 {
 	struct frame *t = frame_alloc_zeroed(FRAME_TABLE);

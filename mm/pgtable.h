@@ -111,6 +111,8 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 void pt_store(struct tlb_batch *b, struct frame *table, pte_t *slot, vaddr_t va, pte_t new);
 void pt_store_empty(struct frame *table, pte_t *slot, pte_t new);	/* the same; the slot is empty */
 
+void pt_store_marked(struct frame *table, pte_t *slot, pte_t new);	/* the same; NEW bears a mark */
+
 /* Fill the empty ones among N slots from VA on (table locked) with LIKE, a leaf of frame 0; return how many:
  * pt_fill with PAGE[i], on which it takes a hold, none where PAGE[i] is NULL; pt_fill_fresh with PAGE[0], PAGE[1] …,
  * MAX at most, whose holds become the entries'; pt_fill_same all with PAGE, without holds. */

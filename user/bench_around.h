@@ -7,6 +7,23 @@
 #ifndef USER_BENCH_AROUND_H
 #define USER_BENCH_AROUND_H
 
+enum { WINDOW_64K, WINDOW_OFF };
+
+/* Set a tunable of Quire to a number or a word; nothing happens elsewhere. */
+static void set_tunable(const char *name, const char *value)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/vm/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, value, strlen(value)) < 0)
+		die(errno, "%s=%s", name, value);
+	close(fd);
+}
+
 /* A file of REGION bytes in /tmp, whose pages start with the low byte of their number plus 1. */
 static int pattern_file(void)
 {
@@ -40,9 +57,15 @@ static char *map_file(int prot)
 static uint64_t file_read_page(const struct section *s)
 {
 	char *at = map_file(PROT_READ);
-	uint64_t before = faults(), ticks = read_pages(at, REGION);
-	uint64_t moved = faults() - before;
+	uint64_t before, ticks, moved;
 
+	set_tunable("fault_around_adapt", "0");
+	set_tunable("fault_around_bytes", s->arg == WINDOW_OFF ? "4096" : "65536");
+	before = faults();
+	ticks = read_pages(at, REGION);
+	moved = faults() - before;
+	set_tunable("fault_around_adapt", "1");
+	set_tunable("fault_around_bytes", "65536");
 	check(moved >= REGION / (2 * MIB) && moved <= REGION_PAGES + 8,
 	      "%s: %llu faults for %llu pages", s->name, (unsigned long long)moved,
 	      (unsigned long long)REGION_PAGES);
@@ -68,8 +91,44 @@ static uint64_t private_file_write_fault(const struct section *s)
 	return ticks;
 }
 
+/* A linear run of writes, up to 16 pages a fault. */
+static uint64_t anon_write_run(const struct section *s)
+{
+	char *at = map_anon(REGION, 2 * MIB);
+	uint64_t before = faults(), ticks;
+
+	set_tunable("anon_prefault_order", "4");
+	ticks = write_pages(at, REGION, 1);
+	check(faults() - before <= REGION_PAGES + 8, "%s: too many faults", s->name);
+	ticks = net(ticks, write_pages(at, REGION, 1));
+	set_tunable("anon_prefault_order", "0");
+	munmap(at, REGION);
+	return ticks;
+}
+
+/* Each page is read, then written, before the next. */
+static uint64_t read_then_write_page(const struct section *s)
+{
+	char *at = map_anon(REGION, 2 * MIB);
+	uint64_t ticks[2];
+
+	for (int again = 0; again < 2; again++) {	/* the second time: the loop alone */
+		ticks[again] = cycles();
+		for (char *p = at; p < at + REGION; p += PAGE) {
+			check(peek(p) == again, "%s: memory is not as it was", s->name);
+			poke(p, 1);
+		}
+		ticks[again] = cycles() - ticks[again];
+	}
+	munmap(at, REGION);
+	return net(ticks[0], ticks[1]);
+}
+
 static const struct section around_sections[] = {
 	ROW("file_read_page", file_read_page, REGION_PAGES, REGION, 0),
+	ROW("file_fault_window_off", file_read_page, REGION_PAGES, REGION, WINDOW_OFF),
+	ROW("anon_write_run", anon_write_run, REGION_PAGES, REGION, 0),
+	ROW("read_then_write_page", read_then_write_page, REGION_PAGES, REGION, 0),
 	ROW("private_file_write_fault", private_file_write_fault, REGION_PAGES, 2 * REGION, 0),
 };
 
