@@ -72,7 +72,7 @@ static int ext2_mount(struct mount *m, const char *source)
 			vnode_put(m->root);
 		return err ?: -EINVAL;
 	}
-	printk(LOG_INFO, "%s: ext2, %u blocks of %u bytes, %u files; mounted read-only", m->source, e->fs.nr_blocks,
+	printk(LOG_INFO, "%s: ext2, %u blocks of %u bytes, %u files; read-only", m->source, e->fs.nr_blocks,
 	       ext2_block_size(&e->fs), e->fs.nr_inodes - e->fs.free_inodes);
 	return 0;
 }

@@ -51,6 +51,7 @@ every = r"find . ! -path '*lost+found*' | sort | tr '\n' '\0' | xargs -0 stat -c
 sums = "md5sum fast slow again; md5sum <folder/5; find files many -type f | sort | xargs md5sum"
 holes = "; ".join("dd if=holes bs=4096 skip=%d count=%d 2>/dev/null | md5sum" % (skip, count)
                   for skip, count in ((0, 3), (250, 20), (23039, 5), (1310715, 40)))
+host_before = {"files/8": host("cat files/8")}
 wanted = [listing(host(every)), host(sums.replace("folder/", "files/")), host(holes)]
 for size, options in ((1024, ()), (2048, ("-I", "128")), (4096, ("-O", "^dir_index"))):
     image = mke2fs(TREE, "good", "24M", "-b", str(size), *options)
@@ -99,6 +100,28 @@ damaged("its root directory cannot be read", "no root", (inodes + 256, bytes(128
 damaged("Input/output error", "bad root block", (inodes + 256 + 40, b"\xff" * 60))
 done = damaged("Input/output error", "names", (int.from_bytes(good[inodes + 296:inodes + 300], "little") * 4096 + 4, b"\2"))
 check(b"files" not in done.out, "no names from a damaged folder")
+
+# A disk that cannot read one block of a file, or of a folder: who asks for it is told, the rest is there.
+def block_of(path, n=0):
+    """The sector of block N of /PATH in the good image."""
+    out = subprocess.run(["debugfs", "-R", "bmap /%s %d" % (path, n), os.path.join(SCRATCH, "good.ext2")],
+                         env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, check=True).stdout
+    return int(out) * 8
+
+
+for what, sector in (("files/9", block_of("files/9", 300)), ("many/3", block_of("many/3"))):
+    rules = os.path.join(SCRATCH, "rules")
+    with open(rules, "w") as f:
+        f.write('[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "%d"\n' % sector)
+    done = run("--disk", "blkdebug:%s:%s" % (rules, os.path.join(SCRATCH, "good.ext2")), "--smp", "2", "--",
+               "cd /disk; for i in 1 2; do cat files/9 | wc -c; ls many/3 | wc -l; ls many/3/x; done; md5sum files/8; ls many | wc -l")
+    counts = done.out.decode().split()
+    equal(counts[-1], "7", what + ": another folder")
+    equal(counts[4], hashlib.md5(host_before["files/8"]).hexdigest(), what + ": another file")
+    equal(done.log.count("Input/output error"), 2, what + ": errors")
+    check(counts[0] == counts[2] and (int(counts[0]) <= 300 * 4096 if "files" in what else counts[1] == "0"),
+          "%s: what came before the error: %s" % (what, counts))
 
 # Many files: their nodes do not stay, but of one that is open and its pages.
 shutil.rmtree(TREE)
