@@ -8,9 +8,9 @@
  */
 #include "user/scan.h"
 
-static void usage(FILE *to)
+static void usage(void)
 {
-	fputs("usage: anonscan [options]\n" SCAN_USAGE, to);
+	fputs("usage: anonscan [options]\n" SCAN_USAGE, stdout);
 }
 
 int main(int argc, char **argv)
@@ -21,16 +21,15 @@ int main(int argc, char **argv)
 
 	prog = "anonscan";
 	scan_init(&s);
-	while ((option = getopt_long(argc, argv, SCAN_OPTIONS, scan_options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, SCAN_OPTIONS, scan_options)) != -1) {
 		if (option == 'h') {
-			usage(stdout);
+			usage();
 			return 0;
 		}
-		if (!scan_option(&s, option, optarg)) {
-			usage(stderr);
-			return 2;
-		}
+		if (!scan_option(&s, option, optarg))
+			refuse("no file is mapped here:", optarg);
 	}
+	no_more_words(optind, argc, argv);
 	scan_prepare(&s);
 	for (uint64_t r = 0; r < s.rounds; r++) {
 		char *at = map_anon(s.bytes, 2 * MIB);

@@ -12,11 +12,16 @@
  */
 #include "user/quire.h"
 
-#define REGION	     (16 * MIB)
+#define REGION (16 * MIB)
 #define REGION_PAGES (REGION / PAGE)
-#define SKIP	     UINT64_MAX
+#define SKIP UINT64_MAX
 
-enum { TOUCH = 1, WHOLE, NEIGHBOUR, ALONE, NONE, SHARED_OVER_NONE };
+enum { TOUCH = 1,
+       WHOLE,
+       NEIGHBOUR,
+       ALONE,
+       NONE,
+       SHARED_OVER_NONE };
 
 static char *self_path;
 static volatile uint64_t sink;
@@ -112,31 +117,35 @@ static const struct group {
 	size_t count;
 	bool asked; /* runs only when it is named */
 } groups[] = {
-	{ GROUP(memory) },  { GROUP(around) },	{ GROUP(fork) },
-	{ GROUP(reclaim) }, { GROUP(threads) }, { GROUP(scaling), .asked = true },
+	{ GROUP(memory) },
+	{ GROUP(around) },
+	{ GROUP(fork) },
+	{ GROUP(reclaim) },
+	{ GROUP(threads) },
+	{ GROUP(scaling), .asked = true },
 	{ GROUP(keeping), .asked = true },
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: bench [-j] [-w] [-r ROUNDS] [GROUP|ROW...]\n"
 	      "  Time the rows or groups named, or all but those in brackets: the best of ROUNDS "
 	      "(8).\n"
 	      "  -w  after each figure that is not the same in all rounds its worst, as "
 	      "ROW_worst\n",
-	      to);
+	      stdout);
 	for (size_t g = 0; g < GROUPS; g++) {
 		const struct group *group = &groups[g];
 
-		fprintf(to, "%s:", group->name);
+		printf("%s:", group->name);
 		for (size_t s = 0; s < group->count; s++) {
 			bool asked = group->asked || group->sections[s].asked;
 
-			fprintf(to, "%s%s%s%s", s % 3 ? " " : "\n    ", asked ? "(" : "",
-				group->sections[s].name, asked ? ")" : "");
+			printf("%s%s%s%s", s % 3 ? " " : "\n    ", asked ? "(" : "",
+			       group->sections[s].name, asked ? ")" : "");
 		}
-		fputc('\n', to);
+		putchar('\n');
 	}
 }
 
@@ -211,8 +220,7 @@ int main(int argc, char **argv)
 		case 'j': rows_json = true; break;
 		case 'w': show_worst = true; break;
 		case 'r': rounds = parse_number("rounds", optarg, 1, 1000); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
 	len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);

@@ -9,12 +9,12 @@
  */
 #include "user/scan.h"
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: filescan [options]\n" SCAN_USAGE
 	      "  -m, --map KIND      private (default) or shared\n"
 	      "  -f, --file PATH     default /tmp/filescan.tmp; made, and removed at the end\n",
-	      to);
+	      stdout);
 }
 
 /* The number at the start of page `page` of the file. */
@@ -86,18 +86,15 @@ int main(int argc, char **argv)
 
 	prog = "filescan";
 	scan_init(&s);
-	while ((option = getopt_long(argc, argv, SCAN_OPTIONS "m:f:", scan_options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, SCAN_OPTIONS "m:f:", scan_options)) != -1) {
 		switch (option) {
 		case 'm': shared = parse_choice("map", optarg, kinds); break;
 		case 'f': path = optarg; break;
-		case 'h': usage(stdout); return 0;
-		default:
-			if (scan_option(&s, option, optarg))
-				break;
-			usage(stderr);
-			return 2;
+		case 'h': usage(); return 0;
+		default: scan_option(&s, option, optarg);
 		}
 	}
+	no_more_words(optind, argc, argv);
 	scan_prepare(&s);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -15,7 +15,11 @@
 #include "user/quire.h"
 
 static const char *const modes[] = { "cost", "snapshot", "server", "tree", "children", NULL };
-enum { COST, SNAPSHOT, SERVER, TREE, CHILDREN }; /* children: server's other name */
+enum { COST,
+       SNAPSHOT,
+       SERVER,
+       TREE,
+       CHILDREN }; /* children: server's other name */
 
 static uint64_t mib, rounds = 3, count, updates = 1000, depth = 4;
 static bool reading; /* a snapshot's child reads all the time */
@@ -27,7 +31,7 @@ static struct report {
 	uint64_t first, neighbour, read_all, write_all, copies, ok;
 } * shared;
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: forkbench [-j] [-m MODE] [-r ROUNDS] [-n COUNT] [-k UPDATES] [-d DEPTH] "
 	      "[-c]\n"
@@ -45,7 +49,7 @@ static void usage(FILE *to)
 	      "exit\n"
 	      "            (also: children)\n"
 	      "  tree      each process forks two, DEPTH (4) generations, all write all pages\n",
-	      to);
+	      stdout);
 }
 
 static uint64_t min_of(uint64_t a, uint64_t b)
@@ -428,7 +432,7 @@ int main(int argc, char **argv)
 	int option, mode = COST;
 
 	prog = "forkbench";
-	while ((option = getopt_long(argc, argv, "jm:r:n:k:d:ch", options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, "jm:r:n:k:d:ch", options)) != -1) {
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 'm': mode = parse_choice("mode", optarg, modes); break;
@@ -437,13 +441,13 @@ int main(int argc, char **argv)
 		case 'k': updates = parse_number("updates", optarg, 1, 1000000); break;
 		case 'd': depth = parse_number("depth", optarg, 0, 6); break;
 		case 'c': reading = true; break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
 	if (mode == CHILDREN)
 		mode = SERVER;
 	mib = mode == TREE ? 4 : 64;
+	no_more_words(optind + 1, argc, argv);
 	if (optind < argc)
 		mib = parse_number("MiB", argv[optind], mode == SNAPSHOT || mode == TREE, 1 << 20);
 	if (!count)

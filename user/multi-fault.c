@@ -14,9 +14,9 @@
 #include <pthread.h>
 
 #define MAX_THREADS 512
-#define SLOT	    (8 * MIB)
-#define TOUCHED	    (2 * MIB)
-#define PAGES	    (TOUCHED / PAGE)
+#define SLOT (8 * MIB)
+#define TOUCHED (2 * MIB)
+#define PAGES (TOUCHED / PAGE)
 
 #ifdef DROP_ALL
 static const bool drop_all = true;
@@ -35,9 +35,9 @@ static struct {
 } __attribute__((aligned(64))) spans[MAX_THREADS];
 static uint64_t fault_ticks, drop_ticks, faults_before, faulted; /* written by thread 0 alone */
 
-static void usage(FILE *to)
+static void usage(void)
 {
-	fprintf(to,
+	printf(
 		"usage: %s [-j] [-r ROUNDS] [THREADS]\n"
 		"  Each thread writes one byte per page over 2 MiB of its own 8 MiB slot; then "
 		"%s.\n"
@@ -117,10 +117,10 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 'r': rounds = parse_number("rounds", optarg, 1, 1000000000); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
+	no_more_words(optind + 1, argc, argv);
 	if (optind < argc)
 		threads = (unsigned)parse_number("number of threads", argv[optind], 1, MAX_THREADS);
 	memory = map_anon(threads * SLOT, SLOT);

@@ -16,8 +16,8 @@
 #include <time.h>
 
 #define MAX_THREADS 512
-#define RANGE	    (2 * MIB)
-#define PAGES	    (RANGE / PAGE)
+#define RANGE (2 * MIB)
+#define PAGES (RANGE / PAGE)
 
 static char *memory;
 static unsigned threads = 1;
@@ -32,9 +32,9 @@ static struct {
 	uint64_t from, to, touches, ticks;
 } __attribute__((aligned(64))) spans[MAX_THREADS];
 
-static void usage(FILE *to)
+static void usage(void)
 {
-	fprintf(to,
+	printf(
 		"usage: one-table [-j] [-n] [-t THREADS] [-r ROUNDS] [-d MICROSECONDS]\n"
 		"  THREADS write the interleaved pages of 2 MiB while one more drops them all.\n"
 		"  THREADS default 1, at most %d, ROUNDS default 100; -d: the dropper's rest\n"
@@ -166,14 +166,10 @@ int main(int argc, char **argv)
 			break;
 		case 'r': rounds = parse_number("rounds", optarg, 1, 1000000000); break;
 		case 'd': rest_us = parse_number("rest", optarg, 0, 1000000000); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
-	if (optind < argc) {
-		usage(stderr);
-		return 2;
-	}
+	no_more_words(optind, argc, argv);
 	memory = map_anon(RANGE, RANGE);
 	pthread_barrier_init(&barrier, NULL, threads);
 	faults_before = faults();

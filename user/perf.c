@@ -15,7 +15,9 @@
 #include "user/counters.h"
 #include <signal.h>
 
-enum format { TABLE, JSON, CSV };
+enum format { TABLE,
+	      JSON,
+	      CSV };
 
 /* Figures worth having per something: shown when both counters exist and moved. */
 static const struct {
@@ -29,14 +31,14 @@ static const struct {
 	{ "single-page flushes per batch", "nr_tlb_local_flush_one", "tlb_batches" },
 };
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: perf stat [-j | -x,] [-o FILE] PROG [ARG...]\n"
 	      "  Run PROG and print what the kernel's counters moved by.\n"
 	      "  -j      one JSON object on one line\n"
 	      "  -x SEP  one line per counter: value SEP name\n"
 	      "  -o FILE write there instead of to standard output\n",
-	      to);
+	      stdout);
 }
 
 /* In the child: enter a new domain, tell the parent, wait for its word, become PROG. */
@@ -165,15 +167,13 @@ int main(int argc, char **argv)
 
 	prog = "perf";
 	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
-		usage(stdout);
+		usage();
 		return 0;
 	}
-	if (argc < 2 || strcmp(argv[1], "stat")) {
-		usage(stderr);
-		return 2;
-	}
+	if (argc < 2 || strcmp(argv[1], "stat"))
+		refuse("only `stat` is here, not", argc < 2 ? "nothing" : argv[1]);
 	argc--, argv++;
-	while ((option = getopt(argc, argv, "+jx:o:h")) != -1) {
+	while ((option = next_option(argc, argv, "+jx:o:h")) != -1) {
 		switch (option) {
 		case 'j': format = JSON; break;
 		case 'x':
@@ -185,14 +185,11 @@ int main(int argc, char **argv)
 			if (!to)
 				die(errno, "%s", optarg);
 			break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
-	if (optind == argc) {
-		usage(stderr);
-		return 2;
-	}
+	if (optind == argc)
+		refuse("no program", "to run");
 	argv += optind;
 	if (pipe2(say, O_CLOEXEC) || pipe2(hear, O_CLOEXEC))
 		die(errno, "pipe");

@@ -9,10 +9,10 @@
  */
 #include "user/quire.h"
 
-static const char *const modes[] = { "write",	      "read-write",	"atomic",
+static const char *const modes[] = { "write", "read-write", "atomic",
 				     "populate-read", "populate-write", NULL };
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: pretouch [-j] [-s SIZE] [-m MODE] (or --size, --mode)\n"
 	      "  SIZE: bytes, default 32M. MODE: default all of\n"
@@ -22,7 +22,7 @@ static void usage(FILE *to)
 	      "  atomic          atomic_add(0) on each page, as some programs do\n"
 	      "  populate-read   MADV_POPULATE_READ\n"
 	      "  populate-write  MADV_POPULATE_WRITE\n",
-	      to);
+	      stdout);
 }
 
 /* Make the memory present. Returns 0 or an errno. */
@@ -90,20 +90,18 @@ int main(int argc, char **argv)
 	int option, only = -1;
 
 	prog = "pretouch";
-	while ((option = getopt_long(argc, argv, "js:m:h", options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, "js:m:h", options)) != -1) {
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 's': bytes = parse_size(optarg); break;
 		case 'm': only = parse_choice("mode", optarg, modes); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
 	bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
-	if (!bytes || optind < argc) {
-		usage(stderr);
-		return 2;
-	}
+	no_more_words(optind, argc, argv);
+	if (!bytes)
+		refuse("bad size", "0");
 	row("pages", bytes / PAGE);
 	for (int mode = 0; modes[mode]; mode++)
 		if (only < 0 || only == mode)

@@ -8,13 +8,13 @@
 #include <dirent.h>
 #include "user/quire.h"
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: ptdump [PID] [ADDRESS]\n"
 	      "  Print the page tables of process PID (default: of ptdump itself): level, range,\n"
 	      "  live entries, use count, shared or own, frame, and of a shared one the processes\n"
 	      "  that reach it. With ADDRESS (0x...), only the tables on the way to it.\n",
-	      to);
+	      stdout);
 }
 
 /* The trees of all processes that there are, and the frames in them. */
@@ -113,11 +113,12 @@ int main(int argc, char **argv)
 	char path[64], *text;
 
 	prog = "ptdump";
+	no_more_words(3, argc, argv);
 	for (int i = 1; i < argc; i++) {
 		char *end;
 
 		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
-			usage(stdout);
+			usage();
 			return 0;
 		}
 		if (strncmp(argv[i], "0x", 2)) {

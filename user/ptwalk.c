@@ -9,19 +9,19 @@
 static int in_data = 1;
 static int in_bss;
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: ptwalk [PID] ADDRESS\n"
 	      "  Print the page-table entries on the way to ADDRESS in process PID. Without PID,\n"
 	      "  in ptwalk itself, where ADDRESS may be a word: code data bss heap stack zero\n"
 	      "  (zero: a fresh page that was only read) fresh (one that was never touched).\n",
-	      to);
+	      stdout);
 }
 
 /* An address in this process by name; exits 2 when text is neither name nor number. */
 static uint64_t address_of(const char *text)
 {
-	static const char *const names[] = { "code",  "data", "bss",   "heap",
+	static const char *const names[] = { "code", "data", "bss", "heap",
 					     "stack", "zero", "fresh", NULL };
 	char *end, *page;
 	uint64_t address;
@@ -57,13 +57,12 @@ int main(int argc, char **argv)
 
 	prog = "ptwalk";
 	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
-		usage(stdout);
+		usage();
 		return 0;
 	}
-	if (argc < 2 || argc > 3) {
-		usage(stderr);
-		return 2;
-	}
+	no_more_words(3, argc, argv);
+	if (argc < 2)
+		refuse("no address", "to walk");
 	if (strcmp(pid, "self"))
 		parse_number("process", pid, 1, INT32_MAX);
 	address = address_of(argv[argc - 1]);

@@ -30,12 +30,12 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
-#define KIB  (1UL << 10)
-#define MIB  (1UL << 20)
-#define GIB  (1UL << 30)
+#define KIB (1UL << 10)
+#define MIB (1UL << 20)
+#define GIB (1UL << 30)
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -47,7 +47,10 @@ static inline uint64_t cycles(void)
 {
 	uint32_t lo, hi;
 
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	__asm__ volatile("rdtsc"
+			 : "=a"(lo), "=d"(hi)
+			 :
+			 : "memory");
 	return (uint64_t)hi << 32 | lo;
 }
 
@@ -315,12 +318,44 @@ static inline void rows_end(void)
 	fflush(stdout);
 }
 
-/* getopt for programs with short options only, which may stand after the words too. */
+/* Words that make no sense: one line that says which, and exit 2. */
+static inline __attribute__((noreturn)) void refuse(const char *what, const char *word)
+{
+	fprintf(stderr, "%s: %s %s (see %s -h)\n", prog, what, word, prog);
+	exit(2);
+}
+
+/* From argv[from] on there must be nothing more. */
+static inline void no_more_words(int from, int argc, char **argv)
+{
+	if (from < argc)
+		refuse("unexpected argument", argv[from]);
+}
+
+/* getopt_long, for options that may stand after the words too; refuses what it does not know. */
+static inline int long_option(int argc, char **argv, const char *shorts,
+			      const struct option *options)
+{
+	char all[64], letter[] = "-?";
+	int option;
+
+	snprintf(all, sizeof(all), *shorts == '+' ? "+:%s" : ":%s", shorts + (*shorts == '+'));
+	opterr = 0;
+	option = getopt_long(argc, argv, all, options, NULL);
+	letter[1] = (char)optopt;
+	if (option == ':')
+		refuse("no value for option", argv[optind - 1]);
+	if (option == '?')
+		refuse("unknown option", optopt ? letter : argv[optind - 1]);
+	return option;
+}
+
+/* The same for programs with short options only. */
 static inline int next_option(int argc, char **argv, const char *shorts)
 {
 	static const struct option help[] = { { "help", no_argument, NULL, 'h' }, { 0 } };
 
-	return getopt_long(argc, argv, shorts, help, NULL);
+	return long_option(argc, argv, shorts, help);
 }
 
 /* The name a program was called by, without its folder. */

@@ -13,7 +13,7 @@
 
 static const char *const modes[] = { "exec", "vfork", "fork", "sh", NULL };
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: shells [-j] [-n N] [-p PARALLEL] [-m MODE] [-x FILE]\n"
 	      "  N children (100), PARALLEL (1) at a time, at most 64.\n"
@@ -22,7 +22,7 @@ static void usage(FILE *to)
 	      "  fork   fork, exit\n"
 	      "  sh     fork, exec of /bin/sh -c 'exit STATUS'\n"
 	      "  -x: what exec and vfork execute: this program, if dynamically linked: /disk/bin/shells\n",
-	      to);
+	      stdout);
 }
 
 /* In the child: run the program that exits with status. */
@@ -72,17 +72,17 @@ int main(int argc, char **argv)
 	prog = "shells";
 	if (argc == 3 && !strcmp(argv[1], "--leaf"))
 		return atoi(argv[2]);
-	while ((option = getopt_long(argc, argv, "jn:p:m:x:h", options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, "jn:p:m:x:h", options)) != -1) {
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 'n': n = parse_number("count", optarg, 1, 10000000); break;
 		case 'p': parallel = parse_number("parallel", optarg, 1, MAX_PARALLEL); break;
 		case 'x': file = optarg; break;
 		case 'm': mode = parse_choice("mode", optarg, modes); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
+	no_more_words(optind, argc, argv);
 	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (len > 0)
 		self[len] = 0;

@@ -11,17 +11,17 @@
 #include "user/quire.h"
 #include <time.h>
 
-#define CHUNK	    (2 * MIB)
+#define CHUNK (2 * MIB)
 #define CHUNK_PAGES (CHUNK / PAGE)
 
-static const char *const modes[] = { "touch2m", "page",	  "piecemeal", "oddeven",
-				     "upper",	"arenas", NULL };
+static const char *const modes[] = { "touch2m", "page", "piecemeal", "oddeven",
+				     "upper", "arenas", NULL };
 
 static char *memory;
 static uint64_t va = GIB, step = CHUNK, live_limit = 16 * MIB, operations = 20000, seed = 1;
 static uint64_t turns, pages, peak_kb;
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: sparse [-j] [-v SIZE] [-m MODE] [-s STEP] (or --va, --mode, --step)\n"
 	      "  --va SIZE    addresses to sweep, default 1G (K, M, G, T)\n"
@@ -36,7 +36,7 @@ static void usage(FILE *to)
 	      "are\n"
 	      "                    dropped when it is freed (--live SIZE 16M, --ops N 20000, "
 	      "--seed S)\n",
-	      to);
+	      stdout);
 }
 
 static uint8_t mark(uint64_t offset)
@@ -203,14 +203,18 @@ static void sweep_arenas(void)
 static void parse(int argc, char **argv, int *mode)
 {
 	static const struct option options[] = {
-		{ "va", required_argument, NULL, 'v' },	  { "mode", required_argument, NULL, 'm' },
-		{ "step", required_argument, NULL, 's' }, { "live", required_argument, NULL, 'l' },
-		{ "ops", required_argument, NULL, 'o' },  { "seed", required_argument, NULL, 'S' },
-		{ "help", no_argument, NULL, 'h' },	  { NULL, 0, NULL, 0 },
+		{ "va", required_argument, NULL, 'v' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "step", required_argument, NULL, 's' },
+		{ "live", required_argument, NULL, 'l' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "seed", required_argument, NULL, 'S' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "jv:m:s:l:o:S:h", options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, "jv:m:s:l:o:S:h", options)) != -1) {
 		switch (option) {
 		case 'j': rows_json = true; break;
 		case 'v': va = parse_size(optarg); break;
@@ -219,11 +223,11 @@ static void parse(int argc, char **argv, int *mode)
 		case 'l': live_limit = parse_size(optarg); break;
 		case 'o': operations = parse_number("ops", optarg, 1, UINT64_MAX); break;
 		case 'S': seed = parse_number("seed", optarg, 1, UINT64_MAX); break;
-		case 'h': usage(stdout); exit(0);
-		default: usage(stderr); exit(2);
+		case 'h': usage(); exit(0);
 		}
 	}
-	if (optind < argc || va < CHUNK || step < CHUNK || step % CHUNK) {
+	no_more_words(optind, argc, argv);
+	if (va < CHUNK || step < CHUNK || step % CHUNK) {
 		fprintf(stderr, "%s: --va and --step are at least 2M, --step a multiple of it\n",
 			prog);
 		exit(2);

@@ -10,11 +10,11 @@
 static char *tunables; /* text of /proc/tunables, NULL on other kernels */
 static bool value_only;
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: sysctl [-n] [NAME[=VALUE]...]\n"
 	      "  Print all tunables, or read and set some. -n prints the value alone.\n",
-	      to);
+	      stdout);
 }
 
 /* Cut one word off *rest. */
@@ -143,8 +143,7 @@ int main(int argc, char **argv)
 		case 'n': value_only = true; break;
 		case 'w':
 		case 'a': break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
 	tunables = read_text("/proc/tunables");

@@ -131,10 +131,10 @@ static void fork_still(struct thread *t)
 static void one_step(struct thread *t)
 {
 	static void (*const plain[])(struct thread *) = {
-		step_map,     step_map,	  step_map,    step_unmap, step_protect, step_protect,
-		step_protect, step_remap, step_remap,  step_write, step_write,	 step_write,
-		step_write,   step_write, step_write,  step_write, step_write,	 step_probe,
-		step_probe,   step_probe, step_shared, step_shared
+		step_map, step_map, step_map, step_unmap, step_protect, step_protect,
+		step_protect, step_remap, step_remap, step_write, step_write, step_write,
+		step_write, step_write, step_write, step_write, step_write, step_probe,
+		step_probe, step_probe, step_shared, step_shared
 	};
 	const unsigned others = sizeof(plain) / sizeof(*plain) * 4;
 	uint64_t roll = pick(t, others + drop_weight + fork_weight);
@@ -307,9 +307,9 @@ static void on_stop(int signo)
 	atomic_store(&head->stop, true);
 }
 
-static void usage(FILE *to)
+static void usage(void)
 {
-	fprintf(to,
+	printf(
 		"usage: torture [--seconds N | --steps N] [--seed S] [-t THREADS] [-p PROCESSES]\n"
 		"       [--fork-weight W] [--drop-weight W] [--pages N] [--limit SECONDS] [-j]\n"
 		"  Map, unmap, protect, move, drop, fork, exec and verify every byte.\n"
@@ -319,7 +319,15 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	enum { SECONDS = 256, STEPS_OPTION, SEED, FORK, DROP, PAGES, LIMIT, AFRESH, AT_DEPTH };
+	enum { SECONDS = 256,
+	       STEPS_OPTION,
+	       SEED,
+	       FORK,
+	       DROP,
+	       PAGES,
+	       LIMIT,
+	       AFRESH,
+	       AT_DEPTH };
 	static const struct option options[] = {
 		{ "seconds", 1, NULL, SECONDS },
 		{ "steps", 1, NULL, STEPS_OPTION },
@@ -339,7 +347,7 @@ int main(int argc, char **argv)
 	bool good, quire = !access("/proc/tunables", R_OK);
 
 	prog = "torture";
-	while ((option = getopt_long(argc, argv, "jt:p:h", options, NULL)) != -1) {
+	while ((option = long_option(argc, argv, "jt:p:h", options)) != -1) {
 		switch (option) {
 		case SECONDS: seconds = parse_number("seconds", optarg, 1, 1000000); break;
 		case STEPS_OPTION: steps = parse_number("steps", optarg, 1, UINT32_MAX); break;
@@ -353,14 +361,10 @@ int main(int argc, char **argv)
 		case 't': threads = parse_number("threads", optarg, 1, MAX_THREADS); break;
 		case 'p': processes = parse_number("processes", optarg, 1, MAX_PROCESSES); break;
 		case 'j': rows_json = true; break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
-	if (optind < argc) {
-		usage(stderr);
-		return 2;
-	}
+	no_more_words(optind, argc, argv);
 	shared_fd = afresh >= 0 ? afresh : memfd_create("shared", 0);
 	if (shared_fd < 0 || (afresh < 0 && ftruncate(shared_fd, FILE_BYTES)))
 		die(errno, "the shared file");

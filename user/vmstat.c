@@ -9,16 +9,16 @@
 #include <time.h>
 
 static const char *const gauges[] = {
-	"nr_free_pages",       "nr_anon_pages", "nr_file_pages", "nr_shmem",
-	"nr_page_table_pages", "nr_kernel",	"nr_slab",	 "nr_zone"
+	"nr_free_pages", "nr_anon_pages", "nr_file_pages", "nr_shmem",
+	"nr_page_table_pages", "nr_kernel", "nr_slab", "nr_zone"
 };
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: vmstat [-a] [SECONDS [COUNT]]\n"
 	      "  Print the counters since boot; with SECONDS, their movement in each interval.\n"
 	      "  -a  also those that are zero\n",
-	      to);
+	      stdout);
 }
 
 static bool is_gauge(const char *name)
@@ -74,10 +74,10 @@ int main(int argc, char **argv)
 	while ((option = next_option(argc, argv, "ah")) != -1) {
 		switch (option) {
 		case 'a': zeros = true; break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'h': usage(); return 0;
 		}
 	}
+	no_more_words(optind + 2, argc, argv);
 	before = read_counters();
 	if (optind == argc) {
 		print_counters(&before, &none, zeros);
