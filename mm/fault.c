@@ -187,30 +187,35 @@ enum fault_result fault_decide(struct fault *f)
 	return decide(f);
 }
 
+bool fault_worth(struct fault *f, enum fault_result result, struct fault_tries *t)
+{
+	if (result < FAULT_OOM)
+		return false;
+	if (result != FAULT_FETCHED) {
+		count(fault_retry);
+		/* Tables once: those made for this fault would be given up, and made again, for ever. */
+		return result == FAULT_AGAIN || (t->gave_up ? pcache_evict(EVICT) : (t->gave_up = reclaim_all()));
+	}
+	if (t->page)
+		frame_put(t->page);
+	t->page = f->fetched;
+	return true;
+}
+
 /* Until F, whose first try came to RESULT, has come to an end. */
 static __noinline enum fault_result try_again(struct fault *f, enum fault_result result)
 {
-	struct frame *page = NULL;
-	bool gave_up = false;
+	struct fault_tries t = { 0 };
 
-	do {
-		/* Tables once: those made for this fault would be given up, and made again, for ever. */
-		if (result == FAULT_OOM && !(gave_up ? pcache_evict(EVICT) : (gave_up = reclaim_all())))
-			break;
-		if (result == FAULT_FETCHED) {
-			if (page)
-				frame_put(page);
-			page = f->fetched;
-		} else {
-			count(fault_retry);
-		}
+	while (fault_worth(f, result, &t)) {
 		result = fault_find(f);
 		if (result == FAULT_OK)
 			result = fault_decide(f);
-	} while (result >= FAULT_OOM);
-	if (page)
-		frame_put(page);
-	if (result != FAULT_OK || !page)
+	}
+	if (!t.page)
+		return result;
+	frame_put(t.page);
+	if (result != FAULT_OK)
 		return result;
 	count(pgmajfault);
 	return FAULT_MAJOR;

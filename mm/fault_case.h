@@ -56,6 +56,15 @@ static inline unsigned fault_rights(const struct fault *f, bool writable)
 enum fault_result fault_find(struct fault *f);
 enum fault_result fault_decide(struct fault *f);
 
+/* What the tries of one fault share. */
+struct fault_tries {
+	struct frame *page;	/* fetched for it, and held: put at the end. NULL: none, no fault was major */
+	bool gave_up;		/* tables, for memory */
+};
+
+/* After a try that came to RESULT: is another worth while? Frees memory if there was none. No lock held. */
+bool fault_worth(struct fault *f, enum fault_result result, struct fault_tries *t);
+
 enum fault_result fault_range(struct fault *f, vaddr_t to);	/* populate: the empty entries from F's on, all anonymous */
 enum fault_result fault_anon(struct fault *f);		/* a zeroed page of one's own */
 enum fault_result fault_zero(struct fault *f);		/* the zero page */

@@ -9,7 +9,6 @@
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
 #include "mm/fault_case.h"
-#include "mm/ptreclaim.h"
 #include "mm/vm.h"
 
 #define PIECE (64 * PAGE_SIZE)
@@ -49,23 +48,26 @@ static long error_of(enum fault_result result)
 long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 {
 	struct fault f = { .space = s, .va = addr, .write = write };
-	bool gave_up = false;
+	struct fault_tries tries = { 0 };
+	long err = 0;
 
-	while (f.va < addr + length) {
+	while (!err && f.va < addr + length) {
 		vaddr_t before = f.va;
 
 		enum fault_result result = populate_piece(&f, addr + length);
 		if (result == FAULT_FETCHED)
 			frame_put(f.fetched);
 		if (result == FAULT_OK) {
-			gave_up = false;
-		} else if (result < FAULT_OOM || (result == FAULT_OOM && (gave_up || !(gave_up = reclaim_all())))) {
+			tries.gave_up = false;
+		} else if (!fault_worth(&f, result, &tries)) {
 			if (f.made)
 				pt_roll_back(s, f.va);
-			return error_of(result);
+			err = error_of(result);
 		}
-		if ((before ^ f.va) & PIECE && vm_pause && vm_pause())
-			return -EINTR;
+		if (!err && (before ^ f.va) & PIECE && vm_pause && vm_pause())
+			err = -EINTR;
 	}
-	return 0;
+	if (tries.page)
+		frame_put(tries.page);
+	return err;
 }
