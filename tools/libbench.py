@@ -119,11 +119,20 @@ class Progress:
               file=sys.stderr, flush=True)
 
 
+def last_line(path):
+    """What somebody said last in a log, the kernel's own lines left out."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        lines = [line.strip() for line in f if line.strip() and not line.startswith("[")]
+    return lines[-1] if lines else "nothing said"
+
+
 def one_boot(who, options, words, progress):
     """Boot once, run bench with words; returns its figures, its rows as they come shown."""
     found, tail = {}, []
     command = [os.path.join(ROOT, "tools/run"), *options, "--", "bench", "-w", *words]
-    with open(os.path.join(BUILD, "bench-%s.log" % re.sub(r"[^\w.-]+", "_", who)), "wb") as log:
+    path = os.path.join(BUILD, "bench-%s-%s.log" % (re.sub(r"[^\w.-]+", "_", who),
+                                                   options[options.index("--smp") + 1]))
+    with open(path, "wb") as log:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=log) as process:
             try:
@@ -136,10 +145,10 @@ def one_boot(who, options, words, progress):
                 process.terminate()
                 raise
     if process.returncode == 2:
-        raise Bad("%s: bench or tools/run refused its options (%s)" % (who, log.name))
+        raise Bad("%s: bench or tools/run refused its options: %s" % (who, last_line(path)))
     if process.returncode or not found:
-        print("%s: bench ended with status %d after %s; the log is %s"
-              % (who, process.returncode, tail[-1] if tail else "nothing", log.name),
+        print("%s: bench ended with status %d after %s: %s (the log is %s)"
+              % (who, process.returncode, tail[-1] if tail else "nothing", last_line(path), path),
               file=sys.stderr)
     return found, process.returncode
 
