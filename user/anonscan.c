@@ -34,23 +34,21 @@ int main(int argc, char **argv)
 	for (uint64_t r = 0; r < s.rounds; r++) {
 		char *at = map_anon(s.bytes, 2 * MIB);
 		uint64_t rss = status_kb("VmRSS"), faults0 = faults(), start = cycles(), ticks;
-		size_t cursor = 0;
 
 		if (s.write)
 			for (size_t i = 0; i < s.steps; i++)
-				poke(at + scan_next(&s, &cursor) * PAGE, 1);
+				poke(at + s.order[i] * PAGE, 1);
 		else
 			for (size_t i = 0; i < s.steps; i++)
-				check(!peek(at + scan_next(&s, &cursor) * PAGE),
+				check(!peek(at + s.order[i] * PAGE),
 				      "fresh memory is not zero");
 		ticks = cycles() - start;
 		faulted = faults() - faults0;
 		resident = status_kb("VmRSS") - rss;
 		best = ticks < best ? ticks : best;
-		cursor = 0;
 		if (s.write)
 			for (size_t i = 0; i < s.steps; i++)
-				check(peek(at + scan_next(&s, &cursor) * PAGE) == 1,
+				check(peek(at + s.order[i] * PAGE) == 1,
 				      "a mark is lost");
 		start = cycles();
 		munmap(at, s.bytes);

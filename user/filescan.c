@@ -2,10 +2,11 @@
 /*
  * filescan.c - faults over a mapped file, in a chosen order.
  *
- * A file in /tmp is filled so that every page starts and ends with its own number.
- * Each round maps it anew, touches its pages in the order of the pattern, verifying what it
- * reads (or, -w, writing the complement), and unmaps it. After writing, the file must have
- * changed if and only if the mapping is shared. Reported: ticks and faults per page.
+ * A file is made in /tmp whose pages each start with a number of their own; or one that is
+ * there is taken as it is, and never written. Each round maps it anew, touches its pages in the
+ * order of the pattern, verifying what it reads (or, -w, writing the complement), and unmaps it.
+ * After writing, the file must have changed if and only if the mapping is shared. Uncached, the
+ * kernel drops the file's pages before each round. Reported: ticks and faults per page.
  */
 #include "user/scan.h"
 
@@ -13,15 +14,14 @@ static void usage(void)
 {
 	fputs("usage: filescan [options]\n" SCAN_USAGE
 	      "  -m, --map KIND      private (default) or shared\n"
-	      "  -f, --file PATH     default /tmp/filescan.tmp; made, and removed at the end\n",
+	      "  -f, --file PATH     a file or disk that is there, and is not changed (/disk/...,\n"
+	      "                      /dev/vda); default: one made in /tmp, and removed\n"
+	      "  -u, --uncached      with -f: its pages are dropped before each round, and come\n"
+	      "                      in by major faults\n",
 	      stdout);
 }
 
-/* The number at the start of page `page` of the file. */
-static uint64_t number_of(size_t page)
-{
-	return (page + 1) * 0x9e3779b97f4a7c15ULL;
-}
+static uint64_t *numbers; /* the first of each page of the file */
 
 /* Make the file's pages first, or restore them. */
 static void fill(int fd, size_t pages)
@@ -32,25 +32,50 @@ static void fill(int fd, size_t pages)
 		size_t count = pages - page < 16 ? pages - page : 16;
 
 		for (size_t i = 0; i < count; i++)
-			block[i * PAGE / 8] = block[(i + 1) * PAGE / 8 - 1] = number_of(page + i);
+			block[i * PAGE / 8] = numbers[page + i];
 		if (pwrite(fd, block, count * PAGE, (off_t)(page * PAGE)) !=
 		    (ssize_t)(count * PAGE))
 			die(errno, "writing the file");
 	}
 }
 
+/* A file in /tmp of the size to scan; or the one at `path`, of which no more is scanned than there is. */
+static int open_file(struct scan *s, const char *path)
+{
+	const char *name = path ? path : "/tmp/filescan.tmp";
+	int fd = open(name, O_CLOEXEC | (path ? O_RDONLY : O_RDWR | O_CREAT | O_TRUNC), 0600);
+	off_t size = fd < 0 || !path ? 0 : lseek(fd, 0, SEEK_END);
+
+	if (fd < 0 || size < 0)
+		die(errno, "%s", name);
+	if (path && (uint64_t)size < s->bytes)
+		s->bytes = (uint64_t)size;
+	scan_prepare(s);
+	numbers = malloc(s->pages * sizeof(*numbers));
+	if (!numbers)
+		die(errno, "memory for %zu numbers", s->pages);
+	for (size_t page = 0; page < s->pages; page++)
+		if (!path)
+			numbers[page] = (page + 1) * 0x9e3779b97f4a7c15ULL;
+		else if (pread(fd, &numbers[page], 8, (off_t)(page * PAGE)) != 8)
+			die(errno, "reading %s", name);
+	if (!path) {
+		unlink(name);
+		fill(fd, s->pages);
+	}
+	return fd;
+}
+
 /* After -w: every touched page of the file must hold what the mapping's kind implies. */
 static void verify_file(const struct scan *s, int fd, bool shared)
 {
-	size_t cursor = 0;
-
 	for (size_t i = 0; i < s->steps; i++) {
-		size_t page = scan_next(s, &cursor);
+		size_t page = s->order[i];
 		uint64_t found;
 
 		if (pread(fd, &found, 8, (off_t)(page * PAGE)) != 8)
 			die(errno, "reading the file");
-		check(found == (shared ? ~number_of(page) : number_of(page)),
+		check(found == (shared ? ~numbers[page] : numbers[page]),
 		      "page %zu of the file is wrong after a write to a %s mapping", page,
 		      shared ? "shared" : "private");
 	}
@@ -60,16 +85,15 @@ static void verify_file(const struct scan *s, int fd, bool shared)
 static uint64_t scan_pass(const struct scan *s, char *at)
 {
 	uint64_t start = cycles(), wrong = 0;
-	size_t cursor = 0;
 
 	for (size_t i = 0; i < s->steps; i++) {
-		size_t page = scan_next(s, &cursor);
+		size_t page = s->order[i];
 		volatile uint64_t *word = (volatile uint64_t *)(at + page * PAGE);
 
 		if (s->write)
-			*word = ~number_of(page);
+			*word = ~numbers[page];
 		else
-			wrong += *word != number_of(page);
+			wrong += *word != numbers[page];
 	}
 	start = cycles() - start;
 	check(!wrong, "%llu pages read wrong", (unsigned long long)wrong);
@@ -79,39 +103,44 @@ static uint64_t scan_pass(const struct scan *s, char *at)
 int main(int argc, char **argv)
 {
 	static const char *const kinds[] = { "private", "shared", NULL };
-	uint64_t best = UINT64_MAX, best_unmap = UINT64_MAX, faulted = 0, resident = 0;
-	const char *path = "/tmp/filescan.tmp";
+	uint64_t best = UINT64_MAX, best_unmap = UINT64_MAX, faulted = 0, resident = 0, major = 0;
+	bool uncached = false;
+	const char *path = NULL;
 	int option, fd, shared = 0;
 	struct scan s;
 
 	prog = "filescan";
 	scan_init(&s);
-	while ((option = long_option(argc, argv, SCAN_OPTIONS "m:f:", scan_options)) != -1) {
+	while ((option = long_option(argc, argv, SCAN_OPTIONS "m:f:u", scan_options)) != -1) {
 		switch (option) {
 		case 'm': shared = parse_choice("map", optarg, kinds); break;
 		case 'f': path = optarg; break;
+		case 'u': uncached = true; break;
 		case 'h': usage(); return 0;
 		default: scan_option(&s, option, optarg);
 		}
 	}
 	no_more_words(optind, argc, argv);
-	scan_prepare(&s);
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		die(errno, "%s", path);
-	unlink(path);
-	fill(fd, s.pages);
+	if (uncached && !path)
+		refuse("what is in /tmp cannot be dropped: -u needs", "-f");
+	if (path && shared && s.write)
+		refuse("writes to a shared mapping would change", path);
+	fd = open_file(&s, path);
 	for (uint64_t r = 0; r < s.rounds; r++) {
 		char *at = mmap(NULL, s.bytes, PROT_READ | (s.write ? PROT_WRITE : 0),
 				shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-		uint64_t rss, faults0, ticks;
+		uint64_t rss, faults0, major0, ticks;
 
 		if (at == MAP_FAILED)
 			die(errno, "mmap");
+		if (uncached && (errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)))
+			die(errno, "dropping the pages of %s", path);
 		rss = status_kb("VmRSS");
+		major0 = major_faults();
 		faults0 = faults();
 		ticks = scan_pass(&s, at);
 		faulted = faults() - faults0;
+		major = major_faults() - major0;
 		resident = status_kb("VmRSS") - rss;
 		best = ticks < best ? ticks : best;
 		ticks = cycles();
@@ -126,6 +155,7 @@ int main(int argc, char **argv)
 	}
 	row("pages_touched", s.steps);
 	row("faults", faulted);
+	row("major_faults", major);
 	row_ratio("ticks_per_page", best, s.steps);
 	row_ratio("faults_per_1000_pages", faulted * 1000, s.steps);
 	row("VmRSS_gained_kB", resident);

@@ -10,18 +10,21 @@
 #include "user/quire.h"
 
 static const char *const modes[] = { "write", "read-write", "atomic",
-				     "populate-read", "populate-write", NULL };
+				     "populate-read", "populate-write", "populate-pgtable",
+				     "populate-write-on-fault", NULL };
 
 static void usage(void)
 {
 	fputs("usage: pretouch [-j] [-s SIZE] [-m MODE] (or --size, --mode)\n"
 	      "  SIZE: bytes, default 32M. MODE: default all of\n"
-	      "  write           one byte per page is written (and then written again)\n"
-	      "  read-write      one byte per page is read first: the zero page, then a second "
+	      "  write             one byte per page is written (and then written again)\n"
+	      "  read-write        one byte per page is read first: the zero page, then a second "
 	      "fault\n"
-	      "  atomic          atomic_add(0) on each page, as some programs do\n"
-	      "  populate-read   MADV_POPULATE_READ\n"
-	      "  populate-write  MADV_POPULATE_WRITE\n",
+	      "  atomic            atomic_add(0) on each page, as some programs do\n"
+	      "  populate-read     MADV_POPULATE_READ\n"
+	      "  populate-write    MADV_POPULATE_WRITE\n"
+	      "  populate-pgtable  Quire: page tables are made, each page faults later\n"
+	      "  populate-write-on-fault  Quire: nothing yet; a fault gives its neighbours, too\n",
 	      stdout);
 }
 
@@ -42,7 +45,9 @@ static int prepare(int mode, char *at, size_t bytes)
 			__atomic_fetch_add((int *)(at + i), 0, __ATOMIC_SEQ_CST);
 		return 0;
 	case 3: return madvise(at, bytes, MADV_POPULATE_READ) ? errno : 0;
-	default: return madvise(at, bytes, MADV_POPULATE_WRITE) ? errno : 0;
+	case 4: return madvise(at, bytes, MADV_POPULATE_WRITE) ? errno : 0;
+	case 5: return madvise(at, bytes, MADV_POPULATE_PGTABLE) ? errno : 0;
+	default: return madvise(at, bytes, MADV_POPULATE_WRITE_ON_FAULT) ? errno : 0;
 	}
 }
 

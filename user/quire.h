@@ -38,6 +38,8 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#define MADV_POPULATE_PGTABLE 0x5100 /* Quire's own: EINVAL elsewhere */
+#define MADV_POPULATE_WRITE_ON_FAULT 0x5101
 
 /* The program's name for messages; main() sets it from argv[0]. */
 static const char *prog __attribute__((unused)) = "?";
@@ -89,7 +91,16 @@ static inline __attribute__((noreturn, format(printf, 2, 3))) void die(int err, 
 			die(0, __VA_ARGS__); \
 	} while (0)
 
-/* Minor and major faults of this process so far, all threads. */
+/* Faults of this process so far, all threads: those for which a disk was read, and all. */
+static inline uint64_t major_faults(void)
+{
+	struct rusage ru;
+
+	if (getrusage(RUSAGE_SELF, &ru))
+		die(errno, "getrusage");
+	return (uint64_t)ru.ru_majflt;
+}
+
 static inline uint64_t faults(void)
 {
 	struct rusage ru;

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import shutil
 import subprocess
 from lib import run, equal, contains, check, finish, SCRATCH
@@ -33,6 +34,10 @@ equal(done.out.decode().split("\n"), [
     digest(whole) + "  -", digest(uneven) + "  -", str((1 << 20) + 1536),
     "block special file fe,0", "block special file fe,10",
     digest(uneven, 1040000) + "  -", digest(whole, 777 * 512, 9 * 512) + "  -", ""], "two disks")
+done = run("--disk", whole, "--", "filescan -f /dev/vda -r 2; for p in linear phases; do filescan -uf /dev/vda -r 2 -p $p; done")
+pages, major = ([int(n) for n in re.findall(r"%s=(\d+)" % name, done.out.decode())] for name in ("pages_touched", "major_faults"))
+equal(pages, [1536, 1536, 3 * 384 + 1], "pages of a scanned disk")
+check(major[0] == 0 and 0 < major[1] <= 48 and major[1] < major[2], "major faults of cached, uncached, phases: %s" % major)
 done = run("--disk", whole, "--", "echo x >/dev/vda || echo x >>/dev/vda")
 check(b"" == done.out and done.log.count("Read-only file system") == 2, "a write is refused")
 if shutil.which("qemu-img"):

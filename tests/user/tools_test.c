@@ -70,9 +70,12 @@ static const char *const workloads[] = {
 	"filescan --size 4M --pattern random --map shared -w",
 	"filescan --size 4M --pattern strided -w",
 	"filescan --size 8M --pattern 2m",
+	"filescan --size 16M --pattern phases --map shared -w",
+	"filescan --size 4M --file /bin/busybox --uncached -w",
 	"anonscan --size 4M",
 	"anonscan --size 4M --pattern random -w",
 	"anonscan --size 8M --pattern 2m -w",
+	"anonscan --size 16M --pattern phases",
 	"pretouch --size 4M",
 	"bench -r 1 null_syscall anon_write_fault munmap_page fork_0 fork_exec_exit_wait",
 };
@@ -107,6 +110,13 @@ static void figures_add_up(void)
 	EXPECT_EQ(shell("pretouch -s 4M -m read-write"), 0);
 	EXPECT_EQ(field("read-write_first_faults"), 1024);
 	EXPECT_EQ(field("read-write_then_faults"), 1024);
+	EXPECT_EQ(shell("pretouch -s 4M -m populate-pgtable"), 0);
+	EXPECT_EQ(field("populate-pgtable_then_faults"), on_quire() ? 1024 : -1);
+	EXPECT_EQ(shell("pretouch -s 4M -m populate-write-on-fault"), 0);
+	EXPECT_EQ(field("populate-write-on-fault_then_faults"), on_quire() ? 1024 / 16 : -1);
+	EXPECT_EQ(shell("anonscan -w -s 16M -p phases"), 0);
+	EXPECT_EQ(field("pages_touched"), 1024 + 2 + 1024 + 1024);
+	EXPECT_EQ(field("faults"), 1024 + 2 + 1024 + 1024);
 }
 
 static void perf_counts(void)
@@ -122,7 +132,7 @@ static void perf_counts(void)
 		EXPECT(field("fault_anon") >= 1024);
 		alone = field("pgfault");
 		EXPECT_EQ(shell("perf stat -j anonscan -w -s 8M | tail -n 1"), 0);
-		EXPECT_EQ(field("pgfault"), alone + 1024);
+		EXPECT_EQ(field("pgfault"), alone + 1024 + 2); /* and 8 bytes a page for their order */
 	}
 	EXPECT_EQ(shell("perf stat true"), 0);
 	EXPECT(strstr(output, "pgfault") && strstr(output, "faults"));
@@ -229,6 +239,7 @@ static void mistakes_are_told(void)
 	static const char *const mistakes[] = {
 		"multi-fault x", "multi-fault 0", "sparse --va 5", "sparse --mode x",
 		"forkbench -r x", "shells -p 1000", "filescan --map x", "anonscan -p x",
+		"filescan -u", "filescan -wm shared -f /bin/busybox", "anonscan -u", "anonscan -s 8K -p phases",
 		"pretouch -m x", "bench nosuch", "ptdump x", "ptwalk",
 		"vmstat x"
 	};
