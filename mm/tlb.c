@@ -15,6 +15,8 @@
  * not be freed while it can. So where an upper entry loses something (batch->upper) idle CPUs are told too,
  * and leave for the kernel's root. The same gets them off a space that ends.
  *
+ * Alone. The only CPU, on the space itself, forgets at once and adds nothing: nobody is left to find out by the number.
+ *
  * PCIDs. What was cached under one that is not current is not used, nor walked by; `seen` decides when it is
  * current again. What concerns all spaces (space NULL) is told to every CPU, which then keeps no other.
  */
@@ -48,6 +50,15 @@ static u64 own_bit(void)
 	return 1UL << this_cpu(cpu_number);
 }
 
+/* The running CPU forgets N pages at VA, or all when N is 0. */
+static __always_inline void forget(const vaddr_t *va, unsigned n)
+{
+	if (unlikely(!n))
+		arch_tlb_flush_all();
+	for (unsigned i = 0; i < n; i++)
+		arch_tlb_flush_page(va[i]);
+}
+
 /* Flushes of the running CPU by R. */
 static void obey(const struct tlb_request *r)
 {
@@ -57,10 +68,7 @@ static void obey(const struct tlb_request *r)
 	for (u32 i = 0; !r->space && i < SLOTS; i++)
 		if (i != t->slot || !t->space)
 			t->slots[i].id = 0;
-	if (!r->count)
-		arch_tlb_flush_all();
-	for (unsigned i = 0; i < r->count; i++)
-		arch_tlb_flush_page(r->va[i]);
+	forget(r->va, r->count);
 	if (r->space && r->space == t->space && (slot->seen + 1 == r->number || (!r->count && slot->seen < r->number)))
 		slot->seen = r->number;
 }
@@ -121,22 +129,27 @@ static void tell_others(const struct tlb_request *r, u64 cpus)
 	arch_tlb_shootdown(cpus, r);
 }
 
-/* Has every CPU that may use B's space forget what B names. */
-static void flush_everywhere(const struct tlb_batch *b)
+/* This CPU is about to forget N pages, 0: all. */
+static __always_inline void count_here(unsigned n)
 {
-	struct tlb_request r = { .space = b->everyone ? NULL : b->space, .va = b->page, .upper = b->upper,
-				 .count = b->nr_pages > TLB_BATCH_PAGES ? 0 : b->nr_pages };
+	if (likely(n))
+		count_add(nr_tlb_local_flush_one, n);
+	else
+		count(nr_tlb_local_flush_all);
+}
+
+/* Has every CPU that may use B's space forget N pages of B, 0: all. */
+static __noinline void flush_everywhere(const struct tlb_batch *b, unsigned n)
+{
+	struct tlb_request r = { .space = b->everyone ? NULL : b->space, .va = b->page, .upper = b->upper, .count = n };
 	u64 cpus = ~0UL >> (64 - nr_cpus);
 
 	if (r.space) {
-		r.number = nr_cpus == 1 ? ++r.space->flushes : __atomic_add_fetch(&r.space->flushes, 1, __ATOMIC_SEQ_CST);
+		r.number = __atomic_add_fetch(&r.space->flushes, 1, __ATOMIC_SEQ_CST);
 		cpus = __atomic_load_n(&r.space->cpus, __ATOMIC_SEQ_CST);
 	}
 	if (cpus & own_bit()) {
-		if (r.count)
-			count_add(nr_tlb_local_flush_one, r.count);
-		else
-			count(nr_tlb_local_flush_all);
+		count_here(n);
 		obey(&r);
 	}
 	if (unlikely(cpus & ~own_bit()))
@@ -146,8 +159,18 @@ static void flush_everywhere(const struct tlb_batch *b)
 void tlb_batch_flush(struct tlb_batch *b)
 {
 	count(tlb_batches);
-	if (b->nr_pages)
-		flush_everywhere(b);
+	if (b->nr_pages) {
+		unsigned n = b->nr_pages;
+
+		if (n > TLB_BATCH_PAGES)
+			n = 0;
+		if (nr_cpus == 1 && b->space && b->space == this_cpu(cpu_tlb).space && !b->everyone) {
+			count_here(n);
+			forget(b->page, n);
+		} else {
+			flush_everywhere(b, n);
+		}
+	}
 	b->nr_pages = 0;
 	b->upper = false;
 	if (b->nr_frames)

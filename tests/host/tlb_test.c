@@ -206,6 +206,45 @@ static void pcids(void **state)
 	arch_pcids = false;
 }
 
+/* With one CPU, what it forgets of the space that it is on is not counted: nobody could ask. What a space forgets
+ * while it is on another is. */
+static void only_cpu(void **state)
+{
+	struct space *a = kit_space(), *b = kit_space();
+	struct tlb_batch batch;
+
+	(void)state;
+	arch_pcids = true;
+	fake_cpu_set(0);
+	nr_cpus = 1;
+	for (unsigned pages = 1; pages <= 2 * TLB_BATCH_PAGES; pages *= 2) {
+		kit_anon(a, AREA, 64, RW);
+		kit_anon(b, AREA, 64, RW);
+		for (unsigned i = 0; i < pages; i++) {
+			kit_store(b, AREA + PAGES(i), 1);
+			kit_store(a, AREA + PAGES(i), 1);
+		}
+		u64 number = a->flushes;
+		vm_advise(a, AREA, PAGES(pages), MADV_DONTNEED);
+		want_load(a, AREA, 0);				/* on it */
+		assert_int_equal(a->flushes, number);
+		vm_advise(b, AREA, PAGES(pages), MADV_DONTNEED);	/* on the other */
+		assert_int_equal(moved(tlb_switches_kept, want_load(b, AREA, 0)), 0);
+		assert_int_equal(moved(tlb_switches_kept, tlb_switch_space(a)), 1);
+		tlb_batch_begin(&batch, a);
+		batch.everyone = true;
+		tlb_batch_page(&batch, AREA);
+		tlb_batch_finish(&batch);
+		assert_int_equal(moved(tlb_switches_kept, tlb_switch_space(b)), 0);
+		vm_unmap(a, AREA, PAGES(64));
+		vm_unmap(b, AREA, PAGES(64));
+	}
+	nr_cpus = MAX_CPUS;
+	kit_space_end(a);
+	kit_space_end(b);
+	arch_pcids = false;
+}
+
 static void back_from_idle(void **state)
 {
 	(void)state;
@@ -313,6 +352,7 @@ int main(void)
 		KIT_TEST(one_by_one_then_all), KIT_TEST(where_it_is_flushed), KIT_TEST(frees_follow_the_flush),
 		KIT_TEST(shared_frames_stay), KIT_TEST(the_model_sees),
 		KIT_TEST(idle_is_spared), KIT_TEST(idle_leaves_what_ends), KIT_TEST(back_from_idle), KIT_TEST(pcids),
+		KIT_TEST(only_cpu),
 	};
 
 	return KIT_RUN(tests);
