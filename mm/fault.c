@@ -160,7 +160,7 @@ static __always_inline enum fault_result find(struct fault *f)
 	f->cache = READ_ONCE(r->cache);
 	f->start = READ_ONCE(r->start);
 	f->end = READ_ONCE(r->end);
-	f->index = READ_ONCE(r->pgoff) + ((f->va - f->start) >> PAGE_SHIFT);
+	f->pgoff = READ_ONCE(r->pgoff);
 	if (unlikely(!allowed(f->flags, f->write, f->exec))) {
 		count(fault_prot);
 		return FAULT_ACCERR;

@@ -58,12 +58,12 @@ static unsigned give_zeroes(struct fault *f, vaddr_t from, vaddr_t to, pte_t lik
 	return n;
 }
 
-static pte_t like_anon(const struct fault *f)
+static __always_inline pte_t like_anon(const struct fault *f)
 {
 	return pte_leaf(0, PTE_CLASS_ANON, fault_rights(f, true));
 }
 
-static pte_t like_zero(const struct fault *f)
+static __always_inline pte_t like_zero(const struct fault *f)
 {
 	return pte_leaf(0, PTE_CLASS_ZERO, fault_rights(f, false));
 }
@@ -154,45 +154,33 @@ enum fault_result fault_zero(struct fault *f)
 	return FAULT_OK;
 }
 
-/* Stores FRAME (the caller's hold becomes the entry's) in place of what F found. */
-static __always_inline enum fault_result give_page(struct fault *f, struct frame *frame)
+enum fault_result fault_anon(struct fault *f)
 {
 	struct tlb_batch b;
 
-	if (!fault_lock(f)) {
-		frame_put(frame);
-		return FAULT_AGAIN;
-	}
-	pte_t new = pte_leaf(frame_pa(frame), PTE_CLASS_ANON, fault_rights(f, true));
-	if (!f->old) {
-		pt_store_empty(f->table, f->slot, new);
-		pt_unlock(f->table);
-		return FAULT_OK;
-	}
-	tlb_batch_begin(&b, f->space);
-	pt_store(&b, f->table, f->slot, f->va, new);
-	pt_unlock(f->table);
-	tlb_batch_finish(&b);
-	return FAULT_OK;
-}
-
-enum fault_result fault_anon(struct fault *f)
-{
 	if (!f->old && unlikely(tune.anon_prefault_order || f->flags & R_POPULATE))
 		return anon_run(f);
 	struct frame *frame = frame_alloc_zeroed(FRAME_ANON);
 	if (unlikely(!frame))
 		return FAULT_OOM;
-	enum fault_result result = give_page(f, frame);
-	if (likely(result == FAULT_OK)) {
-		if (f->old) {
-			count(fault_zero_write);
-			f->region->ahead.writes++;
-		} else {
-			count(fault_anon);
-		}
+	if (!fault_lock(f)) {
+		frame_put(frame);
+		return FAULT_AGAIN;
 	}
-	return result;
+	pte_t new = like_anon(f) | frame_pa(frame);
+	if (!f->old) {
+		pt_store_empty(f->table, f->slot, new);
+		pt_unlock(f->table);
+		count(fault_anon);
+		return FAULT_OK;
+	}
+	tlb_batch_begin(&b, f->space);
+	pt_store(&b, f->table, f->slot, f->va, new);
+	f->region->ahead.writes++;
+	pt_unlock(f->table);
+	tlb_batch_finish(&b);
+	count(fault_zero_write);
+	return FAULT_OK;
 }
 
 /* Nobody else has the page: only the write bit is missing. */

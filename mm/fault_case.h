@@ -26,13 +26,19 @@ struct fault {
 	struct region *region;		/* may go unless the table is locked, or nobody has slept since */
 	u32 flags;			/* of the region, and its other fields, as found */
 	struct pcache *cache;
-	u64 index;			/* page of the cache at va */
+	u64 pgoff;
 	vaddr_t start, end;		/* of the region */
 	struct frame *table;		/* leaf table of va */
 	pte_t *slot;
 	pte_t old;			/* what the slot held when the case was decided */
 	struct frame *fetched;		/* after FAULT_FETCHED: the page, held, lest it go before it is mapped */
 };
+
+/* The page of F's cache at VA, of F's region. */
+static inline u64 fault_index(const struct fault *f, vaddr_t va)
+{
+	return f->pgoff + ((va - f->start) >> PAGE_SHIFT);
+}
 
 /* Locks the table if all is still as F says; false: nothing is locked, begin again. */
 static inline bool fault_lock(struct fault *f)

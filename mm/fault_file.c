@@ -18,7 +18,7 @@ static __noinline enum fault_result bring_in(struct fault *f)
 	bool sleeps = c->ops->read_many;
 
 	c->ops->get(c);			/* the region that holds it may go while we sleep */
-	int err = pcache_get_as(c, f->index, f->flags, &f->fetched);
+	int err = pcache_get_as(c, fault_index(f, f->va), f->flags, &f->fetched);
 	c->ops->put(c);
 	if (err)
 		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
@@ -36,11 +36,11 @@ static __always_inline enum fault_result lock_page(struct fault *f, struct frame
 
 	for (;;) {
 		spin_lock(&c->lock);
-		if (unlikely(f->index >= pcache_pages(c))) {
+		if (unlikely(fault_index(f, f->va) >= pcache_pages(c))) {
 			result = FAULT_BUS;
 			break;
 		}
-		*page = pcache_look(c, f->index);
+		*page = pcache_look(c, fault_index(f, f->va));
 		if (likely(*page))
 			return FAULT_OK;
 		spin_unlock(&c->lock);
@@ -61,7 +61,7 @@ static unsigned fill(struct fault *f, vaddr_t va, unsigned left, pte_t like, boo
 
 	for (; left; left -= n, va += n * PAGE_SIZE) {
 		n = left;
-		struct frame *const *page = pcache_run(f->cache, f->index + ((s64)(va - f->va) >> PAGE_SHIFT), &n);
+		struct frame *const *page = pcache_run(f->cache, fault_index(f, va), &n);
 		if (!page)
 			continue;
 		bool measured = ahead && around_measured(f, va, n);

@@ -27,7 +27,6 @@ static enum fault_result populate_piece(struct fault *f, vaddr_t to)
 		f->va += PAGE_SIZE;
 		if (f->va == to)
 			return FAULT_OK;
-		f->index++;
 		f->old = READ_ONCE(*++f->slot);
 	}
 	if (!f->old && !f->cache)
