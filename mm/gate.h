@@ -105,6 +105,15 @@ static __always_inline void gate_clear(struct tlb_batch *b, struct frame *t, pte
 		tlb_batch_frame(b, pt_child(old));
 }
 
+/* The gate where the entry of a table goes, of which the caller tells the batch. Nobody else changes such an entry:
+ * it is born with A. */
+static __always_inline void gate_unlink(struct frame *t, pte_t *slot)
+{
+	__atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+	count(pt_clear);
+	WRITE_ONCE(pt_live(t), pt_live(t) - 1);
+}
+
 /* The gate where only rights of a leaf change, so that no count moves; the caller tells the batch, and counts
  * pt_change. *OLD: what SLOT was seen to hold; it becomes what EDIT was applied to. */
 static __always_inline void gate_rights(pte_t *slot, pte_t *old, struct pte_edit edit)

@@ -37,7 +37,7 @@ void pt_store_marked(struct frame *table, pte_t *slot, pte_t new)
 	table->marked = true;
 }
 
-struct frame *pt_alloc(unsigned level, vaddr_t va)
+static __always_inline struct frame *alloc_table(unsigned level, vaddr_t va)
 {
 	struct frame *t = frame_alloc_zeroed(FRAME_TABLE);
 
@@ -53,6 +53,11 @@ struct frame *pt_alloc(unsigned level, vaddr_t va)
 	t->table.where = level == PT_LEVELS ? 0 : (s32)(ALIGN_DOWN(va, pt_span(level + 1)) >> pt_shift(2));
 	spin_init(&t->table.lock, RANK_TABLE);
 	return t;
+}
+
+struct frame *pt_alloc(unsigned level, vaddr_t va)
+{
+	return alloc_table(level, va);
 }
 
 static void table_free(struct frame *t)
@@ -127,26 +132,27 @@ struct frame *pt_find(struct frame *root, vaddr_t va)
 	return pt_find_own(root, va, &own);
 }
 
-/* Links a new table below T for VA, unless another CPU did so first. NULL: no memory. T died: T itself. */
-static struct frame *link_child(struct frame *t, vaddr_t va)
+/* Links a new table of LEVEL in SLOT for VA, unless another CPU did so first; *E: what SLOT holds then. 0; -ENOMEM;
+ * -EAGAIN: SLOT's table died. */
+static __always_inline int link_child(pte_t *slot, unsigned level, vaddr_t va, pte_t *e)
 {
-	struct frame *child = pt_alloc(t->level - 1, va);
-	pte_t *slot = pt_slot(t, va);
+	struct frame *t = frame_of_ptr(slot), *child = alloc_table(level, va);
 
-	if (!child)
-		return NULL;
-	if (!pt_lock(t)) {
+	if (unlikely(!child))
+		return -ENOMEM;
+	if (unlikely(!pt_lock(t))) {
 		table_free(child);
-		return t;
+		return -EAGAIN;
 	}
-	if (unlikely(*slot)) {
+	*e = *slot;
+	if (unlikely(*e)) {
 		table_free(child);
-		child = pt_child(*slot);
 	} else {
-		gate(NULL, t, slot, va, pte_table(frame_pa(child), true), 0);
+		*e = pte_table(frame_pa(child), true);
+		gate_fill(t, slot, *e);
 	}
 	pt_unlock(t);
-	return child;
+	return 0;
 }
 
 static struct frame *root_of(struct space *s)
@@ -156,39 +162,44 @@ static struct frame *root_of(struct space *s)
 
 struct frame *pt_make(struct space *s, vaddr_t va)
 {
-	struct frame *root = root_of(s), *t = root;
+	pte_t *root = pt_slots(root_of(s)), *slots = root;
 
-	while (t->level > 1) {
-		pte_t e = READ_ONCE(*pt_slot(t, va));
-		struct frame *child = pte_present(e) ? pt_child(e) : link_child(t, va);
+	for (unsigned level = PT_LEVELS; level > 1; level--) {
+		pte_t *slot = &slots[pt_index(va, level)], e = READ_ONCE(*slot);
+		int err = pte_present(e) ? 0 : link_child(slot, level - 1, va, &e);
 
-		if (unlikely(!child)) {
+		if (unlikely(err == -ENOMEM)) {
 			pt_roll_back(s, va);
 			return NULL;
 		}
-		t = child == t ? root : child;
+		if (unlikely(err)) {
+			slots = root;
+			level = PT_LEVELS + 1;
+			continue;
+		}
+		slots = below(e);
 	}
-	return t;
+	return frame_of_ptr(slots);
 }
 
-bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child)
+bool pt_unlink_if_empty(struct tlb_batch *b, pte_t *slot, struct frame *child)
 {
+	struct frame *parent = frame_of_ptr(slot);
 	bool empty = false;
 
 	if (READ_ONCE(pt_live(child)) || !pt_lock(parent))
 		return false;
-	pte_t *slot = pt_slot(parent, va);
-	if (pte_present(*slot) && pt_child(*slot) == child) {
+	if (likely(pte_present(*slot) && pt_child(*slot) == child)) {
 		spin_lock_nested(&child->table.lock);
 		empty = pt_live(child) == 0 && child->refs == 1;	/* a fault may have refilled it since we looked */
-		if (empty) {
+		if (likely(empty)) {
 			child->dead = true;
-			gate(b, parent, slot, va, 0, 0);
+			gate_unlink(parent, slot);
 		}
 		spin_unlock(&child->table.lock);
 	}
 	pt_unlock(parent);
-	if (empty) {
+	if (likely(empty)) {
 		count(pt_free_empty);
 		tlb_batch_table(b, child);
 	}
@@ -212,7 +223,7 @@ void pt_roll_back(struct space *s, vaddr_t va)
 		t = path[t->level - 1] = pt_child(e);
 	}
 	for (unsigned level = t->level; level < PT_LEVELS; level++)
-		if (!pt_unlink_if_empty(&b, path[level + 1], va, path[level]))
+		if (!pt_unlink_if_empty(&b, pt_slot(path[level + 1], va), path[level]))
 			break;
 	tlb_batch_finish(&b);
 }

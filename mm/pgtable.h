@@ -141,9 +141,9 @@ void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, 
 /* Unlinks the lowest table for VA in S (NULL: the kernel's) if it has no live entry, and each parent that empties by
  * that: they were made for nothing. No lock held. One that has been refilled meanwhile stays, or has several users. */
 void pt_roll_back(struct space *s, vaddr_t va);
-/* The same for CHILD alone, which PARENT's entry for VA points to, into B; false: it stays. Where PARENT has several
+/* The same for CHILD alone, which SLOT was seen to point to, into B; false: it stays. Where the parent has several
  * users, B is for everyone. */
-bool pt_unlink_if_empty(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child);
+bool pt_unlink_if_empty(struct tlb_batch *b, pte_t *slot, struct frame *child);
 
 /*
  * Visits the leaf tables that exist below ROOT in [va, end), in order:

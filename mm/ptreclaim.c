@@ -98,7 +98,7 @@ static void sweep(const struct sweep *w, struct frame *t, vaddr_t start, vaddr_t
 			sweep(w, child, va, next, own && sole);
 		else if (w->zero)
 			drop_zero_entries(w->b, child);
-		if (!READ_ONCE(pt_live(child)) && !pt_unlink_if_empty(w->b, t, va, child) && (own || w->cut))
+		if (!READ_ONCE(pt_live(child)) && !pt_unlink_if_empty(w->b, pt_slot(t, va), child) && (own || w->cut))
 			share_let_go(w->b, t, va, child, false, w->cut);
 	}
 }
@@ -148,12 +148,12 @@ static void keep(struct space *s, struct tlb_batch *b, vaddr_t va, struct frame 
 	spin_unlock(&k->lock);
 }
 
-void reclaim_leaf(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child, enum pt_reclaim policy)
+void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *child, enum pt_reclaim policy)
 {
 	if (READ_ONCE(pt_live(child)) && !(tune.pt_reclaim_zero && policy == PT_RECLAIM_ALWAYS && drop_zero_entries(b, child)))
 		return;
 	if (policy == PT_RECLAIM_ALWAYS)
-		pt_unlink_if_empty(b, parent, va, child);
+		pt_unlink_if_empty(b, slot, child);
 	else if (policy == PT_RECLAIM_DEFERRED)
 		keep(b->space, b, va, child);
 }

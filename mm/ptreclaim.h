@@ -20,8 +20,8 @@
 #include "kernel/base/tunables.h"
 #include "mm/space.h"
 
-/* CHILD, which PARENT's entry for VA points to, nobody else's, may have lost its last entry. */
-void reclaim_leaf(struct tlb_batch *b, struct frame *parent, vaddr_t va, struct frame *child, enum pt_reclaim policy);
+/* CHILD, which SLOT points to for VA, nobody else's, may have lost its last entry. */
+void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *child, enum pt_reclaim policy);
 
 /* Pages of S have been dropped once more: lets tables go whose time is over under POLICY, now in force. */
 void reclaim_turn(struct space *s, struct tlb_batch *b, enum pt_reclaim policy);

@@ -305,14 +305,15 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 	return err;
 }
 
-/* Unlinks the shared table that T's entry for VA points to. */
-static void unlink_shared(struct tlb_batch *b, struct frame *t, vaddr_t va, struct unlinked *u)
+/* Unlinks the shared table that SLOT, of an own table, points to for VA. */
+static __noinline void unlink_shared(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct unlinked *u)
 {
+	struct frame *t = frame_of_ptr(slot);
+
 	if (u->n == ARRAY_SIZE(u->table))
 		drop_unlinked(b, u);
 	pt_lock(t);
-	pte_t e = *pt_slot(t, va);
-	gate(b, t, pt_slot(t, va), va, 0, 0);
+	pte_t e = gate(b, t, slot, va, 0, 0);
 	pt_unlock(t);
 	__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* before T's use falls */
 	count(pt_dropped);
@@ -348,40 +349,49 @@ void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame
 	drop_unlinked(b, &u);
 }
 
-static void zap_below(struct tlb_batch *b, struct frame *t, vaddr_t start, vaddr_t end, enum pt_reclaim policy,
-		      struct unlinked *u)
-{
-	u64 span = pt_span(t->level);
+struct zap {
+	struct tlb_batch *b;
+	enum pt_reclaim policy;
+	struct unlinked u;
+};
 
-	for (vaddr_t va = start, next; va < end; va = next) {
+/* SLOTS: those of an own table of LEVEL, that of START among them. */
+static void zap_below(struct zap *z, pte_t *slots, unsigned level, vaddr_t start, vaddr_t end)
+{
+	u64 span = pt_span(level);
+	pte_t *slot = &slots[pt_index(start, level)];
+
+	for (vaddr_t va = start, next; va < end; va = next, slot++) {
 		next = MIN(ALIGN_DOWN(va, span) + span, end);
-		pte_t e = READ_ONCE(*pt_slot(t, va));
+		pte_t e = READ_ONCE(*slot);
 
 		if (!pte_present(e))
 			continue;
 		struct frame *child = pt_child(e);
 		if (!pte_writable(e)) {
 			BUG_ON(next - va != span);	/* an edge that nobody owned */
-			unlink_shared(b, t, va, u);
-		} else if (child->level > 1) {
-			zap_below(b, child, va, next, policy, u);
-			pt_unlink_if_empty(b, t, va, child);
+			unlink_shared(z->b, slot, va, &z->u);
+		} else if (level > 2) {
+			zap_below(z, frame_ptr(child), level - 1, va, next);
+			pt_unlink_if_empty(z->b, slot, child);
 		} else if (pt_lock(child)) {
-			pt_clear(b, child, va, (next - va) >> PAGE_SHIFT);
+			pt_clear(z->b, child, va, (next - va) >> PAGE_SHIFT);
 			pt_unlock(child);
-			reclaim_leaf(b, t, va, child, policy);
+			reclaim_leaf(z->b, slot, va, child, z->policy);
 		}
 	}
 }
 
 void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy)
 {
-	struct unlinked u;
+	struct zap z;
 
-	u.n = 0;
-	zap_below(b, b->space->root, start, end, policy, &u);
-	if (u.n)
-		drop_unlinked(b, &u);
+	z.b = b;
+	z.policy = policy;
+	z.u.n = 0;
+	zap_below(&z, pt_slots(b->space->root), PT_LEVELS, start, end);
+	if (z.u.n)
+		drop_unlinked(b, &z.u);
 }
 
 /* Gives TO the entries of FROM's user part: the tables themselves at LEVEL, copies of the tables above it. */
