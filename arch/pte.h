@@ -47,9 +47,10 @@ enum pte_class {
 	NR_PTE_CLASSES,
 };
 
-/* Rights and properties of a leaf, for pte_leaf(). */
+/* Rights and properties of a leaf, for pte_leaf(): its bits, but for PTE_EXEC, which is the lack of one. */
 enum pte_flag {
-	PTE_WRITE = 1, PTE_EXEC = 2, PTE_USER = 4, PTE_YOUNG = 8, PTE_DIRTY = 16, PTE_NOCACHE = 32, PTE_GLOBAL = 64,
+	PTE_EXEC = 1, PTE_WRITE = PTE_W, PTE_USER = PTE_U, PTE_YOUNG = PTE_A, PTE_DIRTY = PTE_D,
+	PTE_NOCACHE = PTE_PCD | PTE_PWT, PTE_GLOBAL = PTE_G,
 };
 
 static inline unsigned pt_shift(unsigned level)
@@ -70,10 +71,7 @@ static inline unsigned pt_index(vaddr_t va, unsigned level)
 
 static inline pte_t pte_leaf(paddr_t pa, enum pte_class c, unsigned flags)
 {
-	return pa | PTE_P | (u64)c << PTE_CLASS_SHIFT | (flags & PTE_WRITE ? PTE_W : 0) | (flags & PTE_USER ? PTE_U : 0) |
-	       (flags & PTE_YOUNG ? PTE_A : 0) | (flags & PTE_DIRTY ? PTE_D : 0) |
-	       (flags & PTE_NOCACHE ? PTE_PCD | PTE_PWT : 0) | (flags & PTE_GLOBAL ? PTE_G : 0) |
-	       (flags & PTE_EXEC ? 0 : PTE_NX);
+	return pa | PTE_P | (u64)c << PTE_CLASS_SHIFT | (flags & ~PTE_EXEC) | (flags & PTE_EXEC ? 0 : PTE_NX);
 }
 
 /* The same for a leaf of level 2 or 3, of the kernel's own; PA is aligned to what it spans. */
