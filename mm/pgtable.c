@@ -132,54 +132,73 @@ struct frame *pt_find(struct frame *root, vaddr_t va)
 	return pt_find_own(root, va, &own);
 }
 
-/* Links a new table of LEVEL in SLOT for VA, unless another CPU did so first; *E: what SLOT holds then. 0; -ENOMEM;
- * -EAGAIN: SLOT's table died. */
-static __always_inline int link_child(pte_t *slot, unsigned level, vaddr_t va, pte_t *e)
-{
-	struct frame *t = frame_of_ptr(slot), *child = alloc_table(level, va);
-
-	if (unlikely(!child))
-		return -ENOMEM;
-	if (unlikely(!pt_lock(t))) {
-		table_free(child);
-		return -EAGAIN;
-	}
-	*e = *slot;
-	if (unlikely(*e)) {
-		table_free(child);
-	} else {
-		*e = pte_table(frame_pa(child), true);
-		gate_fill(t, slot, *e);
-	}
-	pt_unlock(t);
-	return 0;
-}
-
 static struct frame *root_of(struct space *s)
 {
 	return s ? s->root : pt_kernel_root;
 }
 
+/* Frees the tables from the one that E points to down to the leaf table of VA, linked nowhere. */
+static __noinline void free_chain(pte_t e, vaddr_t va)
+{
+	while (e) {
+		struct frame *t = pt_child(e);
+		pte_t *slot = pt_slot(t, va);
+
+		e = *slot;
+		if (e)
+			gate_unlink(t, slot);
+		table_free(t);
+	}
+}
+
+/* Links tables for VA, from the leaf table up to one that SLOT, of a table of LEVEL, points to, unless another CPU has
+ * changed it. Other CPUs see all of them or none. The leaf table; NULL: no memory, or (*AGAIN) something has changed. */
+static __always_inline struct frame *link_chain(pte_t *slot, unsigned level, vaddr_t va, bool *again)
+{
+	struct frame *parent = frame_of_ptr(slot), *leaf = NULL;
+	pte_t e = 0;
+
+	for (unsigned l = 1; l < level; l++) {
+		struct frame *t = alloc_table(l, va);
+
+		if (unlikely(!t))
+			goto fail;
+		if (leaf)
+			gate_fill(t, pt_slot(t, va), e);
+		else
+			leaf = t;
+		e = pte_table(frame_pa(t), true);
+	}
+	if (likely(pt_lock(parent))) {
+		if (likely(!*slot)) {
+			gate_fill(parent, slot, e);
+			pt_unlock(parent);
+			return leaf;
+		}
+		pt_unlock(parent);
+	}
+	*again = true;
+fail:
+	free_chain(e, va);
+	return NULL;
+}
+
 struct frame *pt_make(struct space *s, vaddr_t va)
 {
-	pte_t *root = pt_slots(root_of(s)), *slots = root;
+	struct frame *leaf;
+	bool again;
 
-	for (unsigned level = PT_LEVELS; level > 1; level--) {
-		pte_t *slot = &slots[pt_index(va, level)], e = READ_ONCE(*slot);
-		int err = pte_present(e) ? 0 : link_child(slot, level - 1, va, &e);
+	do {
+		pte_t *slot = pt_slot(root_of(s), va), e;
+		unsigned level = PT_LEVELS;
 
-		if (unlikely(err == -ENOMEM)) {
-			pt_roll_back(s, va);
-			return NULL;
-		}
-		if (unlikely(err)) {
-			slots = root;
-			level = PT_LEVELS + 1;
-			continue;
-		}
-		slots = below(e);
-	}
-	return frame_of_ptr(slots);
+		again = false;
+		for (; pte_present(e = READ_ONCE(*slot)); slot = &below(e)[pt_index(va, level)])
+			if (--level == 1)
+				return pt_child(e);
+		leaf = link_chain(slot, level, va, &again);
+	} while (unlikely(again));
+	return leaf;
 }
 
 bool pt_unlink_if_empty(struct tlb_batch *b, pte_t *slot, struct frame *child)

@@ -243,23 +243,22 @@ struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
 	return span ? pt_make(s, va) : t;	/* below a path of one's own, so is what is made */
 }
 
-/* Is there nothing to own for own_path()? */
-static __always_inline bool is_own_path(struct frame *root, vaddr_t va, vaddr_t lo, vaddr_t hi)
+/* Is every table on the way to VA own, so that there is nothing for own_path() to do? */
+static __always_inline bool is_own_path(struct frame *root, vaddr_t va)
 {
 	const pte_t *slots = pt_slots(root);
+	pte_t all = ~0UL;
 
 #pragma GCC unroll 3
 	for (unsigned level = PT_LEVELS; level > 1; level--) {
-		vaddr_t base = ALIGN_DOWN(va, pt_span(level));
 		pte_t e = READ_ONCE(slots[pt_index(va, level)]);
 
-		if (!e || (lo <= base && base + pt_span(level) <= hi))
-			return true;
-		if (!pte_writable(e))
-			return false;
+		if (!pte_present(e))
+			break;
+		all &= e;
 		slots = ptr_of_pa(pte_pa(e));
 	}
-	return true;
+	return pte_writable(all);
 }
 
 int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
@@ -270,9 +269,9 @@ int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 
 	if (!b->space->shares)
 		return 0;
-	if (!is_own_path(root, start, start, end))
+	if (!is_own_path(root, start))
 		err = own_path(b, start, start, end, &span, &leaf);
-	if (!err && (start ^ (end - 1)) >> pt_shift(2) && !is_own_path(root, end - 1, start, end))
+	if (!err && (start ^ (end - 1)) >> pt_shift(2) && !is_own_path(root, end - 1))
 		err = own_path(b, end - 1, start, end, &span, &leaf);
 	return err;
 }
