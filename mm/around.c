@@ -20,7 +20,7 @@
 #define OPENED (PAGE_SHIFT + 2)		/* that of one that was closed, on trial */
 #define DENSE_WINDOW 16
 #define LEARNING 4			/* windows measured whole before a region is known */
-#define PIECE MiB(1) / 4		/* then one piece in four is */
+#define PIECE (MiB(1) / 4)		/* then one piece in four is */
 #define RUN_MAX 9
 #define GUESS_ENOUGH 6
 #define GUESS_SAMPLE 16
@@ -31,14 +31,14 @@ static unsigned base_order(void)
 	return (unsigned)__builtin_ctz(tune.fault_around_bytes);
 }
 
-static unsigned order_of(const struct ahead *a)
+static __hints unsigned order_of(const struct ahead *a)
 {
 	int order = (int)base_order() + a->shift;
 
 	return (unsigned)MAX(MIN(order, WIDEST), PAGE_SHIFT);
 }
 
-static void set_order(struct ahead *a, unsigned from, int to)
+static __hints void set_order(struct ahead *a, unsigned from, int to)
 {
 	to = MAX(MIN(to, WIDEST), PAGE_SHIFT);
 	a->shift = (signed char)(to - (int)base_order());
@@ -50,7 +50,7 @@ static void set_order(struct ahead *a, unsigned from, int to)
 }
 
 /* How much of the piece measured last has been accessed since it was given? */
-static __noinline void judge(struct fault *f, struct ahead *a)
+static __noinline __hints void judge(struct fault *f, struct ahead *a)
 {
 	vaddr_t last = a->last;
 	unsigned n = last & ~PAGE_MASK, order = order_of(a), step = n / 16 | 1, seen = 0, hit = 0;
@@ -70,7 +70,7 @@ static __noinline void judge(struct fault *f, struct ahead *a)
 		set_order(a, order, (int)order + 2);
 }
 
-static unsigned adapted_order(struct fault *f, struct ahead *a)
+static __hints unsigned adapted_order(struct fault *f, struct ahead *a)
 {
 	if (a->last)
 		judge(f, a);
@@ -82,7 +82,7 @@ static unsigned adapted_order(struct fault *f, struct ahead *a)
 	return order < DENSE_WINDOW && pt_live(f->table) >= AROUND_DENSE ? DENSE_WINDOW : order;
 }
 
-struct window around_window(struct fault *f)
+__hints struct window around_window(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 	unsigned order = tune.fault_around_adapt ? adapted_order(f, a) : base_order();
@@ -93,18 +93,18 @@ struct window around_window(struct fault *f)
 	return (struct window){ .from = MAX(from, f->start), .to = MIN(from + (1UL << order), f->end) };
 }
 
-bool around_measured(struct fault *f, vaddr_t va, unsigned n)
+__hints bool around_measured(struct fault *f, vaddr_t va, unsigned n)
 {
 	struct ahead *a = &f->region->ahead;
 	bool measured = !tune.fault_around_young ||
-			(tune.fault_around_adapt && (a->turn < LEARNING || !((va / (PIECE) + a->turn) & 3)));
+			(tune.fault_around_adapt && (a->turn < LEARNING || !((va / PIECE + a->turn) & 3)));
 
 	if (measured)
 		a->last = va | n;
 	return measured;
 }
 
-void around_given(struct fault *f)
+__hints void around_given(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 
@@ -112,7 +112,7 @@ void around_given(struct fault *f)
 		a->turn = LEARNING;
 }
 
-struct window around_run(struct fault *f)
+__hints struct window around_run(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 	unsigned limit = tune.anon_prefault_order, run = 0;
@@ -132,7 +132,7 @@ struct window around_run(struct fault *f)
 	return (struct window){ .from = from, .to = a->next };
 }
 
-bool around_guess(struct fault *f)
+__hints bool around_guess(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 

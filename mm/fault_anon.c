@@ -176,7 +176,7 @@ enum fault_result fault_anon(struct fault *f)
 	}
 	tlb_batch_begin(&b, f->space);
 	pt_store(&b, f->table, f->slot, f->va, new);
-	f->region->ahead.writes++;
+	around_wrote(f);
 	pt_unlock(f->table);
 	tlb_batch_finish(&b);
 	count(fault_zero_write);

@@ -82,10 +82,10 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 {
 	const pte_t *s = pt_slots(t);
 
-	if (i < end && s[i])
+	if (i < end && READ_ONCE(s[i]))
 		return i;
 	while (i < end) {
-		unsigned groups = t->table.groups >> (i >> PT_GROUP_SHIFT);
+		unsigned groups = READ_ONCE(t->table.groups) >> (i >> PT_GROUP_SHIFT);
 
 		if (!groups)
 			return end;
@@ -95,9 +95,9 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 		}
 		const pte_t *p = &s[i], *stop = &s[MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end)];
 
-		while (stop - p >= 4 && !(p[0] | p[1] | p[2] | p[3]))
+		while (stop - p >= 4 && !(READ_ONCE(p[0]) | READ_ONCE(p[1]) | READ_ONCE(p[2]) | READ_ONCE(p[3])))
 			p += 4;
-		while (p < stop && !*p)
+		while (p < stop && !READ_ONCE(*p))
 			p++;
 		i = (unsigned)(p - s);
 		if (p < stop)

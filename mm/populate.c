@@ -54,8 +54,6 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 		vaddr_t before = f.va;
 
 		enum fault_result result = populate_piece(&f, addr + length);
-		if (result == FAULT_FETCHED)
-			frame_put(f.fetched);
 		if (result == FAULT_OK) {
 			tries.gave_up = false;
 		} else if (!fault_worth(&f, result, &tries)) {
