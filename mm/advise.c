@@ -113,7 +113,7 @@ static long change_flags(struct space *s, const struct advice *a, vaddr_t start,
 			err = -EINVAL;
 			break;
 		}
-		r->flags = (r->flags & ~a->clear) | a->set;
+		WRITE_ONCE(r->flags, (r->flags & ~a->clear) | a->set);
 		r = region_try_merge(s, r, &dropped);
 		start = r->end;
 		if (start >= end)

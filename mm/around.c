@@ -31,14 +31,14 @@ static unsigned base_order(void)
 	return (unsigned)__builtin_ctz(tune.fault_around_bytes);
 }
 
-static __hints unsigned order_of(const struct ahead *a)
+static __racy unsigned order_of(const struct ahead *a)
 {
 	int order = (int)base_order() + a->shift;
 
 	return (unsigned)MAX(MIN(order, WIDEST), PAGE_SHIFT);
 }
 
-static __hints void set_order(struct ahead *a, unsigned from, int to)
+static __racy void set_order(struct ahead *a, unsigned from, int to)
 {
 	to = MAX(MIN(to, WIDEST), PAGE_SHIFT);
 	a->shift = (signed char)(to - (int)base_order());
@@ -50,7 +50,7 @@ static __hints void set_order(struct ahead *a, unsigned from, int to)
 }
 
 /* How much of the piece measured last has been accessed since it was given? */
-static __noinline __hints void judge(struct fault *f, struct ahead *a)
+static __noinline __racy void judge(struct fault *f, struct ahead *a)
 {
 	vaddr_t last = a->last;
 	unsigned n = last & ~PAGE_MASK, order = order_of(a), step = n / 16 | 1, seen = 0, hit = 0;
@@ -70,7 +70,7 @@ static __noinline __hints void judge(struct fault *f, struct ahead *a)
 		set_order(a, order, (int)order + 2);
 }
 
-static __hints unsigned adapted_order(struct fault *f, struct ahead *a)
+static __racy unsigned adapted_order(struct fault *f, struct ahead *a)
 {
 	if (a->last)
 		judge(f, a);
@@ -82,7 +82,7 @@ static __hints unsigned adapted_order(struct fault *f, struct ahead *a)
 	return order < DENSE_WINDOW && pt_live(f->table) >= AROUND_DENSE ? DENSE_WINDOW : order;
 }
 
-__hints struct window around_window(struct fault *f)
+__racy struct window around_window(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 	unsigned order = tune.fault_around_adapt ? adapted_order(f, a) : base_order();
@@ -93,7 +93,7 @@ __hints struct window around_window(struct fault *f)
 	return (struct window){ .from = MAX(from, f->start), .to = MIN(from + (1UL << order), f->end) };
 }
 
-__hints bool around_measured(struct fault *f, vaddr_t va, unsigned n)
+__racy bool around_measured(struct fault *f, vaddr_t va, unsigned n)
 {
 	struct ahead *a = &f->region->ahead;
 	bool measured = !tune.fault_around_young ||
@@ -104,7 +104,7 @@ __hints bool around_measured(struct fault *f, vaddr_t va, unsigned n)
 	return measured;
 }
 
-__hints void around_given(struct fault *f)
+__racy void around_given(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 
@@ -112,7 +112,7 @@ __hints void around_given(struct fault *f)
 		a->turn = LEARNING;
 }
 
-__hints struct window around_run(struct fault *f)
+__racy struct window around_run(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 	unsigned limit = tune.anon_prefault_order, run = 0;
@@ -132,7 +132,7 @@ __hints struct window around_run(struct fault *f)
 	return (struct window){ .from = from, .to = a->next };
 }
 
-__hints bool around_guess(struct fault *f)
+__racy bool around_guess(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 

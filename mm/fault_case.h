@@ -83,9 +83,8 @@ enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stal
 
 /*
  * Policy (mm/around.c). The table is locked: F's region cannot go. Faults in other tables of the region may change the
- * hints at the same time; __hints says so to TSan of a function that touches nothing else without a lock.
+ * hints at the same time: one may be lost, that is all.
  */
-#define __hints __attribute__((no_sanitize_thread))
 struct window { vaddr_t from, to; };
 struct window around_window(struct fault *f);		/* what a read fault on a file is to map, its page included */
 #define AROUND_DENSE (PT_ENTRIES / 4)	/* live entries of a table from which on the rest is worth having */
@@ -95,7 +94,7 @@ static inline bool around_beside(const struct fault *f)	/* has the page before o
 
 	return (i > 0 && pte_young(READ_ONCE(f->slot[-1]))) || (i < PT_ENTRIES - 1 && pte_young(READ_ONCE(f->slot[1])));
 }
-static __hints inline bool around_closed(const struct fault *f)	/* nothing is to be given but F's page */
+static __racy inline bool around_closed(const struct fault *f)	/* nothing is to be given but F's page */
 {
 	return f->region->ahead.closed && tune.fault_around_adapt && pt_live(f->table) < AROUND_DENSE && !around_beside(f);
 }
@@ -105,14 +104,14 @@ struct window around_run(struct fault *f);		/* what an anonymous fault is to giv
 /* Fresh anonymous memory is read: will it be written to? First what is quickly said, then the whole. */
 #define GUESS_TURN 8			/* reads between two looks at how many were followed by writes */
 bool around_guess(struct fault *f);
-static __hints inline bool around_expects_write(struct fault *f)
+static __racy inline bool around_expects_write(struct fault *f)
 {
 	struct ahead *a = &f->region->ahead;
 
 	return (unlikely(a->guessing || f->flags & R_POPULATE) || unlikely(++a->reads == GUESS_TURN)) && around_guess(f);
 }
 
-static __hints inline void around_wrote(struct fault *f)	/* a zero page was replaced */
+static __racy inline void around_wrote(struct fault *f)	/* a zero page was replaced */
 {
 	f->region->ahead.writes++;
 }

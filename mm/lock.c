@@ -52,7 +52,7 @@ long vm_lock(struct space *s, vaddr_t addr, u64 length, bool lock)
 			s->locked_pages += pages;
 		if (!lock && r->flags & R_LOCKED)
 			s->locked_pages -= pages;
-		r->flags = lock ? r->flags | R_LOCKED : r->flags & ~R_LOCKED;
+		WRITE_ONCE(r->flags, lock ? r->flags | R_LOCKED : r->flags & ~R_LOCKED);
 		r = region_try_merge(s, r, &dropped);
 		at = r->end;
 	}

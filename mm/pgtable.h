@@ -77,15 +77,16 @@ static inline void pt_unlock(struct frame *t)
 
 #define PT_GROUP_SHIFT 4
 
-/* Index of the first entry of T from I on that is not empty; END if there is none below it. */
-static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned end)
+/* Index of the first entry of T from I on that is not empty; END if there is none below it. Without T's lock it may
+ * miss what is stored meanwhile. */
+static __racy inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned end)
 {
 	const pte_t *s = pt_slots(t);
 
-	if (i < end && READ_ONCE(s[i]))
+	if (i < end && s[i])
 		return i;
 	while (i < end) {
-		unsigned groups = READ_ONCE(t->table.groups) >> (i >> PT_GROUP_SHIFT);
+		unsigned groups = t->table.groups >> (i >> PT_GROUP_SHIFT);
 
 		if (!groups)
 			return end;
@@ -95,9 +96,9 @@ static inline unsigned pt_next_live(const struct frame *t, unsigned i, unsigned 
 		}
 		const pte_t *p = &s[i], *stop = &s[MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end)];
 
-		while (stop - p >= 4 && !(READ_ONCE(p[0]) | READ_ONCE(p[1]) | READ_ONCE(p[2]) | READ_ONCE(p[3])))
+		while (stop - p >= 4 && !(p[0] | p[1] | p[2] | p[3]))
 			p += 4;
-		while (p < stop && !READ_ONCE(*p))
+		while (p < stop && !*p)
 			p++;
 		i = (unsigned)(p - s);
 		if (p < stop)

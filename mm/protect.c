@@ -63,7 +63,7 @@ long vm_protect(struct space *s, vaddr_t addr, u64 length, u32 prot)
 	struct region *r = err ? NULL : region_at(s, addr);
 	while (r && r->start < end) {
 		if ((r->flags & R_PROT) != prot) {
-			r->flags = (r->flags & ~R_PROT) | prot;
+			WRITE_ONCE(r->flags, (r->flags & ~R_PROT) | prot);
 			change_tables(s, &b, r);
 		}
 		r = region_next(region_try_merge(s, r, &dropped));

@@ -76,7 +76,7 @@ struct region *region_copy(const struct region *r)
 
 	if (!copy)
 		return NULL;
-	*copy = *r;
+	memcpy(copy, r, offsetof(struct region, mapping));	/* what follows is set by who links it */
 	if (copy->cache)
 		copy->cache->ops->get(copy->cache);
 	return copy;

@@ -41,6 +41,7 @@ typedef s64 ssize_t;
 #define __printf(fmt, args) __attribute__((format(printf, fmt, args)))
 #define __cold __attribute__((cold))
 #define __noinline __attribute__((noinline))
+#define __racy __attribute__((no_sanitize_thread))	/* looks at what others may be changing, and says why that is right */
 #define __always_inline inline __attribute__((always_inline))
 #define __unused __attribute__((unused))
 
