@@ -7,6 +7,7 @@
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
+#include "kernel/base/string.h"
 #include "mm/kmem.h"
 #include "mm/limbo.h"
 #include "mm/space.h"

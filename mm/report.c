@@ -28,7 +28,8 @@ void report_each_table(struct space *s, void (*visit)(struct frame *t, bool own,
 	each_table(s->root, true, visit, arg);
 }
 
-static void add_table(struct frame *t, bool own __unused, void *arg)
+/* Counts change meanwhile unless the process stands still: each is right of some moment. */
+static __racy void add_table(struct frame *t, bool own __unused, void *arg)
 {
 	struct space_usage *u = arg;
 

@@ -28,13 +28,24 @@ void fake_jitter(void)
 }
 
 /* With threads, now and then: this CPU has nothing to do for a moment, or something else. */
+static void set_resting(bool on)
+{
+	struct fake_cpu *c = &fake_cpus[fake_cpu];
+
+	pthread_mutex_lock(&c->mutex);
+	c->resting = on;
+	pthread_mutex_unlock(&c->mutex);
+}
+
 static void rest(void)
 {
 	static __thread u64 state;
 	u64 r = fake_strict ? 1 : fake_random(&state);
 
-	if (r % 8 == 0)
+	if (r % 8 == 0) {
+		set_resting(true);
 		tlb_idle();
+	}
 	if (r % 32 == 4)
 		tlb_switch_space(NULL);
 	if (r % 16)
@@ -205,6 +216,8 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 		fake_fail("a test accesses %#lx", va);
 	rest();
 	tlb_switch_space(s);
+	if (fake_cpus[fake_cpu].resting)
+		set_resting(false);
 	epoch_leave();			/* to user mode, for one instruction */
 	fake_jitter();
 	while (!try_access(s, va, error, value)) {

@@ -25,6 +25,7 @@ struct request;
 struct fake_cpu {
 	pthread_mutex_t mutex;
 	bool in_kernel;			/* interrupts off: answers only where it would */
+	bool resting;			/* uses no user address until it has come back by tlb_switch_space */
 	struct frame *root;
 	u64 pcid;
 	unsigned turn;			/* for eviction */
