@@ -36,7 +36,7 @@ static void check_leaf(struct check *c, const struct frame *t, vaddr_t va, pte_t
 		FAIL("entry %#lx at %#lx has no class", e, va);
 	if (frame_number(f) >= nr_frames || f->kind != kind_of_class[pte_class(e)])
 		FAIL("entry %#lx at %#lx maps frame %#lx of kind %u", e, va, frame_number(f), f->kind);
-	if (f->refs == 0)
+	if (READ_ONCE(f->refs) == 0)
 		FAIL("entry %#lx at %#lx maps frame %#lx that nobody holds", e, va, frame_number(f));
 	if (pte_class(e) == PTE_CLASS_ZERO && f != zero_frame)
 		FAIL("entry %#lx at %#lx is not the zero page", e, va);

@@ -268,7 +268,7 @@ static u32 usable(u32 nr, const struct frame *f)
 	pthread_mutex_lock(&c->mutex);
 	for (u32 i = 0; i < UPPER; i++)
 		n += c->upper[i].tag && c->upper[i].frame == f && c->upper[i].pcid == c->pcid;
-	last = c->resting ? 0 : c->nr_filled == ARRAY_SIZE(c->filled) ? ~0U : c->nr_filled;
+	last = c->resting || tlb_is_idle(nr) ? 0 : c->nr_filled == ARRAY_SIZE(c->filled) ? ~0U : c->nr_filled;
 	for (u32 i = 0; i < MIN(last, ARRAY_SIZE(c->filled)); i++) {
 		const struct cached *e = &c->tlb[0][0] + (last == ~0U ? i : c->filled[i]);
 
