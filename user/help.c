@@ -17,6 +17,8 @@ static const char text[] =
 	"  filescan -uf /dev/vda  the same from a disk, its pages dropped before   | pgmajfault\n"
 	"  anonscan -p 2m         the same over fresh memory                       | prefault\n"
 	"  pretouch               ways to make memory present before use           | faults twice\n"
+	"  one-table -t 4         threads in one table that another drops          | retries\n"
+	"  torture --seconds 5    all of it at once, every byte verified           | mismatches\n"
 	"  bench                  the table of costs, one row per operation        | ticks\n"
 	"\n"
 	"Instruments:\n"
