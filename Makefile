@@ -105,7 +105,7 @@ HOST_BIN := $(HTEST:%=$(B)/host/asan/%) $(HRACE:%=$(B)/host/tsan/%)
 	bench compare clean help tests kernel FORCE
 all: kernel $(B)/initrd.cpio
 kernel: $(B)/quire.elf
-tests: all $(HOST_BIN) $(UTEST:%=$(B)/tests/user/%) $(B)/tests.cpio
+tests: all $(B)/linux.cpio $(HOST_BIN) $(UTEST:%=$(B)/tests/user/%) $(B)/tests.cpio
 
 help:
 	@sed -n 's/^#: //p' Makefile

@@ -79,7 +79,7 @@ static void ioapics_init(void)
 }
 
 /* The local APIC of the running CPU. */
-static void lapic_init(void)
+static void lapic_init(u32 lint0)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
 
@@ -89,7 +89,7 @@ static void lapic_init(void)
 	lapic_write(LAPIC_SPURIOUS, 0x100 | IRQ_SPURIOUS);
 	lapic_write(LAPIC_TPR, 0);
 	lapic_write(LAPIC_ERROR, LVT_MASKED);
-	lapic_write(LAPIC_LINT0, platform.madt ? LVT_MASKED : LVT_EXTINT);
+	lapic_write(LAPIC_LINT0, lint0);
 	lapic_write(LAPIC_LINT1, LVT_NMI);
 	lapic_write(LAPIC_DIVIDE, DIVIDE_BY_16);
 	lapic_write(LAPIC_COUNT, 0);
@@ -99,8 +99,7 @@ static void lapic_init(void)
 
 void apic_init_cpu(void)
 {
-	lapic_init();
-	lapic_write(LAPIC_LINT0, LVT_MASKED);	/* legacy interrupts are the boot CPU's */
+	lapic_init(LVT_MASKED);		/* legacy interrupts are the boot CPU's, at every moment: they would be taken from it */
 }
 
 u8 apic_own_id(void)
@@ -127,7 +126,7 @@ const char *apic_init(void)
 	lapic = (volatile u8 *)(DIRECT_BASE + platform.lapic);
 	pic_init(!platform.madt);
 	ioapics_init();
-	lapic_init();
+	lapic_init(platform.madt ? LVT_MASKED : LVT_EXTINT);
 	return NULL;
 }
 

@@ -41,7 +41,7 @@ def run(*options, input=None, limit=60, env=None):
             out, err = process.communicate()
             check(False, "tools/run hangs")
     done = Done(process.returncode, out, err)
-    print(done.log + "# status %d, %d bytes: %r" % (done.status, len(out), out[:300]), flush=True)
+    print(done.log + "# status %d, %d bytes: %r" % (done.status, len(out), out[:2000]), flush=True)
     return done
 
 
