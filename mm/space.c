@@ -4,7 +4,6 @@
  * See mm/space.h for the invariants and locks; fork is mm/fork.c's.
  */
 #include "mm/space.h"
-#include "kernel/base/tunables.h"
 #include "mm/check.h"
 #include "mm/kmem.h"
 #include "mm/share.h"
@@ -73,8 +72,7 @@ u64 space_put(struct space *s)
 
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return 0;
-	if (unlikely(tune.debug_check))
-		check_space(s);
+	check_after(s, true);	/* with the others frozen: relatives change the tables that it shares */
 	tlb_end_space(s);
 	spin_lock(&all_lock);
 	LIST_REMOVE(s, all);
