@@ -252,7 +252,7 @@ $(eval $(call host_rules,tsan))
 
 # Care of the source ---------------------------------------------------------
 
-PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/lines tools/profile tools/reclaim-curve tools/window-curve tests/run
+PYTHONS := $(wildcard tools/*.py tests/boot/*.py) tools/run tools/bench tools/lines tools/profile tools/reclaim-curve tools/window-curve tools/threads tools/compare tests/run
 SHELLS := tools/deps .ci/run $(wildcard tests/boot/*.sh)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
 	--error-exitcode=1 -I. --suppressions-list=tools/cppcheck.txt --include=tools/cppcheck.h \

@@ -56,7 +56,7 @@ void domain_switch(struct counter_domain *from, struct counter_domain *to)
 		spin_lock(&from->lock);
 		for (unsigned i = 0; i < NR_COUNTERS; i++)
 			from->value[i] += now[i] - r->base[i];
-		from->instructions += tsc - r->tsc;
+		from->ticks += tsc - r->tsc;
 		r->domain = NULL;
 		spin_unlock(&from->lock);
 	}
@@ -69,11 +69,11 @@ void domain_switch(struct counter_domain *from, struct counter_domain *to)
 	}
 }
 
-void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *instructions)
+void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *ticks)
 {
 	spin_lock(&d->lock);
 	memcpy(values, d->value, sizeof(d->value));
-	*instructions = d->instructions;
+	*ticks = d->ticks;
 	for (u32 cpu = 0; cpu < nr_cpus; cpu++) {
 		const struct running *r = cpu_ptr(running, cpu);
 		const u64 *now = *cpu_ptr(cpu_counters, cpu);
@@ -82,7 +82,7 @@ void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *instruc
 			continue;
 		for (unsigned i = 0; i < NR_COUNTERS; i++)
 			values[i] += READ_ONCE(now[i]) - r->base[i];
-		*instructions += rdtsc() - r->tsc;
+		*ticks += rdtsc() - r->tsc;
 	}
 	spin_unlock(&d->lock);
 }

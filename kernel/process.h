@@ -21,7 +21,7 @@ struct counter_domain {
 	u32 refs;
 	struct spinlock lock;
 	u64 value[NR_COUNTERS];
-	u64 instructions;
+	u64 ticks;
 };
 
 struct rlimit { u64 cur, max; };
@@ -158,4 +158,4 @@ struct counter_domain *domain_create(void);
 void domain_get(struct counter_domain *d);
 void domain_put(struct counter_domain *d);
 void domain_switch(struct counter_domain *from, struct counter_domain *to);	/* at context switch */
-void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *instructions);
+void domain_read(struct counter_domain *d, u64 values[NR_COUNTERS], u64 *ticks);

@@ -7,6 +7,7 @@ those of the group `threads`, on four.
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,20 @@ def table(heads, lines):
         print("  ".join(cells).rstrip())
 
 
+def gnuplot(who, path, lines):
+    """Have gnuplot draw to `path`; whether it did, and one line that says why not."""
+    if not shutil.which("gnuplot"):
+        print("tools/%s: no picture: there is no gnuplot (package gnuplot-nox)" % who, file=sys.stderr)
+        return False
+    script = "\n".join(["set output '%s'" % path.replace("'", "''"), *lines])
+    done = subprocess.run(["gnuplot"], input=script.encode(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        print("tools/%s: gnuplot: %s" % (who, " ".join(done.stderr.decode("utf-8", "replace").split())),
+              file=sys.stderr)
+    return done.returncode == 0
+
+
 # Measuring --------------------------------------------------------------------
 
 class Progress:
@@ -112,11 +127,12 @@ class Progress:
             sys.stderr.write("\r\x1b[K%s: %s" % (self.who, what))
             sys.stderr.flush()
 
+    def say(self, what):
+        """A line that stays."""
+        print("%s%s: %s" % ("\r\x1b[K" if self.live else "", self.who, what), file=sys.stderr, flush=True)
+
     def done(self, count):
-        if self.live:
-            sys.stderr.write("\r\x1b[K")
-        print("%s: %d figures in %.0f s" % (self.who, count, time.monotonic() - self.begin),
-              file=sys.stderr, flush=True)
+        self.say("%d figures in %.0f s" % (count, time.monotonic() - self.begin))
 
 
 def last_line(path):
@@ -126,8 +142,10 @@ def last_line(path):
     return lines[-1] if lines else "nothing said"
 
 
-def one_boot(who, options, words, progress):
-    """Boot once, run bench with words; returns its figures, its rows as they come shown."""
+def one_boot(who, options, words, progress, may_fail=False):
+    """Boot once, run bench with words; returns its figures, its rows as they come shown.
+
+    may_fail: nothing is said here of a kernel that does not come up."""
     found, tail = {}, []
     command = [os.path.join(ROOT, "tools/run"), *options, "--", "bench", "-w", *words]
     path = os.path.join(BUILD, "bench-%s-%s.log" % (re.sub(r"[^\w.-]+", "_", who),
@@ -146,7 +164,8 @@ def one_boot(who, options, words, progress):
                 raise
     if process.returncode == 2:
         raise Bad("%s: bench or tools/run refused its options: %s" % (who, last_line(path)))
-    if process.returncode or not found:
+    excused = may_fail and process.returncode == CANNOT_START and not found
+    if (process.returncode or not found) and not excused:
         print("%s: bench ended with status %d after %s: %s (the log is %s)"
               % (who, process.returncode, tail[-1] if tail else "nothing", last_line(path), path),
               file=sys.stderr)
@@ -154,25 +173,26 @@ def one_boot(who, options, words, progress):
 
 
 def measure(who, options, words=(), flags=()):
-    """All figures of one kernel; also whether all went well.
+    """All figures of one kernel; whether all went well; what there is to say of rows that are missing, or "".
 
     options: how tools/run boots it; flags: for bench; words: rows or groups, none for all.
     """
     threads = [w for w in words if w.startswith(THREADS)]
     others = [w for w in words if not w.startswith(THREADS)]
-    progress, found, good = Progress(who), {}, True
+    progress, found, good, missing = Progress(who), {}, True, ""
     for cpus, some in ((1, others), (THREAD_CPUS, threads if words else [THREADS])):
         if some or (cpus == 1 and not words):
+            excused = cpus > 1 and who != QUIRE
             here, status = one_boot(who, ["--icount", "--smp", str(cpus), *options],
-                                    [*flags, *some], progress)
+                                    [*flags, *some], progress, excused)
             found.update(here)
-            if status == CANNOT_START and cpus > 1 and not here and who != QUIRE:
-                print("%s: does not come up on %d CPUs when instructions are counted" % (who, cpus),
-                      file=sys.stderr)
+            if status == CANNOT_START and excused and not here:
+                missing = "does not come up on %d CPUs when instructions are counted" % cpus
+                progress.say(missing)
             else:
                 good &= not status and bool(here)
     progress.done(sum(1 for name in found if not name.endswith("_worst")))
-    return found, good
+    return found, good, missing
 
 
 def known(words):

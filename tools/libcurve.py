@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What tools/reclaim-curve and tools/window-curve share: their options, a run under --icount, the drawing."""
 import os
-import shutil
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+from libbench import ROOT, Bad, gnuplot, start
+
 WHO = os.path.basename(sys.argv[0])
 
 
@@ -16,29 +16,41 @@ def counted(append, timeout, *words):
         command += ["--append", append]
     done = subprocess.run(command + ["--", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     if done.returncode:
-        sys.exit("%s: %s ended with status %d" % (WHO, words[0].split()[0], done.returncode))
+        print("tools/%s: tools/run ended with status %d" % (WHO, done.returncode), file=sys.stderr)
+        sys.exit(done.returncode)
     return done.stdout.decode()
 
 
 def draw(path, lines):
     """Two or three plots side by side, as gnuplot's words."""
-    lines = ["set terminal svg size 900,360", "set output '%s'" % path, "set logscale xy"] + lines
-    if shutil.which("gnuplot"):
-        subprocess.run(["gnuplot"], input="\n".join(lines).encode(), check=True)
-    else:
-        print("%s: there is no gnuplot to draw %s" % (WHO, path), file=sys.stderr)
+    if not gnuplot(WHO, path, ["set terminal svg size 900,360", "set logscale xy"] + lines):
+        sys.exit(1)
+
+
+def parse(doc):
+    argv, given = sys.argv[1:], {"--picture": None, "--append": None}
+    while argv:
+        word = argv.pop(0)
+        if word in ("-h", "--help"):
+            print(doc.split("\n\n", 1)[1].rstrip())
+            sys.exit(0)
+        if word not in given:
+            raise Bad("%s %s (see tools/%s --help)"
+                      % ("unknown option" if word.startswith("-") else "unexpected argument", word, WHO))
+        if not argv:
+            raise Bad("%s needs a value" % word)
+        given[word] = argv.pop(0)
+    return given["--append"], given["--picture"]
 
 
 def main(doc, measure, table, picture):
     """measure(append) gives what table() prints and picture(_, path) draws."""
-    argv, given = sys.argv[1:], {"--picture": None, "--append": None}
-    while argv:
-        word = argv.pop(0)
-        if word not in given or not argv:
-            print(doc.split("\n\n", 1)[1].rstrip())
-            sys.exit(0 if word in ("-h", "--help") else 2)
-        given[word] = argv.pop(0)
-    found = measure(given["--append"])
-    table(found)
-    if given["--picture"]:
-        picture(found, given["--picture"])
+    def work():
+        append, path = parse(doc)
+        if path and not os.path.isdir(os.path.dirname(path) or "."):
+            raise Bad("--picture %s: no such folder" % path)
+        found = measure(append)
+        table(found)
+        if path:
+            picture(found, path)
+    start(work, WHO)

@@ -24,19 +24,18 @@ struct counters {
 /* Groups in the order of printing. */
 static const struct {
 	const char *title;
-	const char *prefixes[12];
+	const char *prefixes[8];
 } counter_groups[] = {
 	{ "time and calls",
-	  { "instructions", "syscall", "switches", "interrupts", "forks", "execs", "sched_",
-	    "timer_" } },
+	  { "ticks", "syscall", "switches", "interrupts", "forks", "execs", "steals", "resched_" } },
 	{ "faults", { "pgfault", "pgmajfault", "fault_", "pgreuse" } },
-	{ "around and ahead", { "around_", "prefault_", "readahead_", "rtw_" } },
+	{ "around and ahead", { "around_", "ahead_", "predict_", "populate_", "readahead_" } },
 	{ "page-table entries", { "pt_set", "pt_clear", "pt_change", "pt_walk" } },
 	{ "page tables", { "pt_", "nr_page_table", "fork_" } },
 	{ "TLB", { "nr_tlb", "tlb_" } },
 	{ "locks", { "lock_" } },
 	{ "pages",
-	  { "nr_free_pages", "nr_", "pgalloc", "pgfree", "pg", "page_", "oom_", "kmem_" } },
+	  { "nr_", "pg", "page_", "pcache_", "alloc_", "oom_" } },
 	{ "other", { "" } },
 };
 #define COUNTER_GROUPS (sizeof(counter_groups) / sizeof(counter_groups[0]))
@@ -45,7 +44,7 @@ static const struct {
 static inline size_t counter_group(const char *name)
 {
 	for (size_t g = 0; g < COUNTER_GROUPS; g++)
-		for (size_t p = 0; p < 12 && counter_groups[g].prefixes[p]; p++)
+		for (size_t p = 0; p < 8 && counter_groups[g].prefixes[p]; p++)
 			if (!strncmp(name, counter_groups[g].prefixes[p],
 				     strlen(counter_groups[g].prefixes[p])))
 				return g;

@@ -23,7 +23,7 @@ enum format { TABLE,
 static const struct {
 	const char *label, *of, *per;
 } derived[] = {
-	{ "instructions per fault", "instructions", "pgfault" },
+	{ "ticks per fault", "ticks", "pgfault" },
 	{ "page-table entries set per fault", "pt_set", "pgfault" },
 	{ "walks per fault", "pt_walk", "pgfault" },
 	{ "entries given ahead per window", "around_mapped", "around_windows" },
@@ -63,7 +63,7 @@ static char *rusage_text(const struct rusage *ru, uint64_t ticks)
 {
 	char *text;
 	int len = asprintf(&text,
-			   "instructions %llu # TSC ticks from start to end\n"
+			   "ticks %llu # of the time-stamp counter, from start to end\n"
 			   "pgfault %ld # page faults\n"
 			   "pgmajfault %ld # page faults that waited for a device\n",
 			   (unsigned long long)ticks, ru->ru_minflt + ru->ru_majflt, ru->ru_majflt);
@@ -170,8 +170,10 @@ int main(int argc, char **argv)
 		usage();
 		return 0;
 	}
-	if (argc < 2 || strcmp(argv[1], "stat"))
-		refuse("only `stat` is here, not", argc < 2 ? "nothing" : argv[1]);
+	if (argc < 2)
+		refuse("no command:", "perf stat PROG");
+	if (strcmp(argv[1], "stat"))
+		refuse("only `stat` is here, not", argv[1]);
 	argc--, argv++;
 	while ((option = next_option(argc, argv, "+jx:o:h")) != -1) {
 		switch (option) {

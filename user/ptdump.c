@@ -48,10 +48,14 @@ static void add_tree(int pid)
 	snprintf(path, sizeof(path), "/proc/%d/pagetable", pid);
 	text = read_text(path);
 	for (line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-		if (!(nr_reaches & (nr_reaches - 1)))
-			reaches = realloc(reaches, (nr_reaches ? 2 * nr_reaches : 1) * sizeof(*reaches));
-		if (!reaches)
-			die(0, "out of memory");
+		if (!(nr_reaches & (nr_reaches - 1))) {
+			struct reach *more =
+				realloc(reaches, (nr_reaches ? 2 * nr_reaches : 1) * sizeof(*reaches));
+
+			if (!more)
+				die(0, "out of memory");
+			reaches = more;
+		}
 		reaches[nr_reaches++] = (struct reach){ frame_of(line), pid };
 	}
 	free(text);
@@ -137,7 +141,7 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "/proc/%s/pagetable", pid);
 	text = read_text(path);
 	if (!text)
-		die(errno, "%s", path);
+		die(0, errno == ENOENT ? "no process %s" : "process %s cannot be looked into", pid);
 	if (strstr(text, " shared "))
 		find_reaches();
 	for (char *line = text, *next; line && *line; line = next) {

@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "/proc/%s/ptwalk", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		die(errno, "%s", path);
+		die(0, errno == ENOENT ? "no process %s" : "process %s cannot be looked into", pid);
 	got = pread(fd, text, sizeof(text), (off_t)address);
 	if (got < 0)
 		die(errno, "address %#llx", (unsigned long long)address);

@@ -170,12 +170,12 @@ static int open_counters(struct proc_file *pf)
 
 static int show_counters(struct proc_file *pf, struct text *t)
 {
-	u64 value[NR_COUNTERS], instructions;
+	u64 value[NR_COUNTERS], ticks;
 
 	if (!pf->domain)
 		return -ENODATA;
-	domain_read(pf->domain, value, &instructions);
-	text_printf(t, "instructions %lu # TSC ticks while it ran; under --icount the instructions\n", instructions);
+	domain_read(pf->domain, value, &ticks);
+	text_printf(t, "ticks %lu # of the time-stamp counter while it ran; under --icount an instruction each\n", ticks);
 	for (unsigned i = 0; i < NR_COUNTERS; i++)
 		text_printf(t, "%s %lu # %s\n", counter_names[i], value[i], counter_meanings[i]);
 	return 0;

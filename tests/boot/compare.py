@@ -33,7 +33,7 @@ def scratch(name, text):
     return path
 
 
-for one in ("compare", "bench", "profile"):
+for one in ("compare", "bench", "profile", "threads", "window-curve", "reclaim-curve"):
     refused(one, "--nonsense", says="--nonsense")
     status, out, _ = tool(one, "--help")
     check(status == 0 and "usage: tools/" + one in out, one + " --help")
@@ -52,6 +52,13 @@ refused("bench", "nosuchrow", says="nosuchrow")
 refused("bench", "--update", "null_syscall", says="--update")
 refused("bench", "--quick", "null_syscall", says="--quick")
 refused("bench", "--mem", says="needs a value")
+for one in ("window-curve", "reclaim-curve"):
+    refused(one, "extra", says="extra")
+    refused(one, "--append", says="needs a value")
+    refused(one, "--picture", "/no/such/folder/x.svg", says="no such folder")
+refused("threads", "--smp", says="needs a value")
+refused("threads", "multi-fault", "x", says="x: not a number of threads")
+refused("lines", "--nonsense", says="--nonsense")
 refused("profile", says="no command")
 refused("profile", "--per", "2", "true", says="{}")
 refused("profile", "--top", "-1", "true", says="--top -1")
@@ -61,22 +68,24 @@ refused("profile", "--user", "/no/such", "true", says="/no/such")
 saved = scratch("saved.json", json.dumps({"kernels": [
     {"name": "Linux A", "version": "a", "figures": {
         "null_syscall": 450.0, "null_syscall_worst": 540.0, "fork_1g": 32.9e6, "extra": 7.0}},
-    {"name": "Linux B", "version": "b", "figures": {"null_syscall": 360.0}},
+    {"name": "Linux B", "version": "b", "figures": {"null_syscall": 360.0}, "missing": "does not come up"},
+    {"name": "Linux C", "version": "c", "figures": {}},
     {"name": "Quire", "version": "", "figures": {
         "null_syscall": 90.0, "fork_1g": 8000.0, "munmap_page": 120.5}}]}))
 status, out, _ = tool("compare", "--from", saved)
 rows = [line.split() for line in out.splitlines()]
 equal(status, 0, "a table")
-equal(rows[1], "null system call 450 +20% 360 90 4.0 90 ok".split(), "a row with spread")
-check("fork(), 1 GiB populated 32.9 M - 8 000 4 112 8 160 ok".split() in rows, "a missing figure")
-check("munmap of populated memory, page - - 120 100 over".split() in rows, "no ratio")
-check("extra 7 - -".split() in rows, "a figure that has no row")
+equal(rows[1], "null system call 450 +20% 360 - 90 4.0 90 ok".split(), "a row with spread")
+check("fork(), 1 GiB populated 32.9 M - - 8 000 4 112 8 160 ok".split() in rows, "a missing figure")
+check("munmap of populated memory, page - - - 120 100 over".split() in rows, "no ratio")
+check("extra 7 - - -".split() in rows, "a figure that has no row")
+check("Linux B: does not come up (-)" in out.splitlines(), "why a kernel has no figures")
 status, out, _ = tool("compare", "--from", saved, "--csv")
 lines = out.splitlines()
-equal(lines[0], "row,Linux A,Linux A worst,Linux B,Linux B worst,Quire,Quire worst,ratio,target",
+equal(lines[0], "row,Linux A,Linux A worst,Linux B,Linux B worst,Linux C,Linux C worst,Quire,Quire worst,ratio,target",
       "heads of CSV")
-equal(lines[1], "null_syscall,450,540,360,360,90,90,4,90", "a row of CSV")
-check("munmap_page,,,,,120.5,120.5,,100" in lines, "empty cells")
+equal(lines[1], "null_syscall,450,540,360,360,,,90,90,4,90", "a row of CSV")
+check("munmap_page,,,,,,,120.5,120.5,,100" in lines, "empty cells")
 status, out, _ = tool("compare", "--from", saved, "--json")
 equal(json.loads(out), json.load(open(saved, encoding="utf-8")), "JSON")
 
