@@ -44,8 +44,9 @@ static inline void cpu_pause(void) { __asm__ volatile("pause"); }
 void arch_spin_wait(void);
 
 /* Until arch_thaw_others() every other CPU waits outside the kernel (or where it lets interrupts in), answering
- * shootdowns: for the checker, which compares sums over all CPUs. The caller holds no lock. */
-void arch_freeze_others(void);
+ * shootdowns: for the checker, which compares sums over all CPUs. The caller holds no lock. Unless one MUST, the others
+ * go on for as long as they stood last: false, nothing is frozen. One CPU alone never says so. */
+bool arch_freeze_others(bool must);
 void arch_thaw_others(void);
 
 /* Lets pending interrupts in, for a long operation that holds no lock. */

@@ -42,6 +42,8 @@ static u32 freezer;	/* CPU number + 1 of who freezes the others: atomic */
 static u64 frozen;	/* CPUs that are: atomic */
 static u64 to_freeze;	/* CPUs that were asked to: atomic */
 static bool thawed;	/* they may go on: atomic */
+static u64 froze_at;	/* TSC; the freezer's */
+static u64 rest_until;	/* TSC; until then nobody freezes who need not: atomic */
 
 u8 cpu_apic_id[MAX_CPUS];
 
@@ -106,18 +108,21 @@ void arch_ipi(unsigned vector)
 		freeze();
 }
 
-void arch_freeze_others(void)
+bool arch_freeze_others(bool must)
 {
 	u32 me = this_cpu(cpu_number), nobody = 0;
 	u64 ask = 0, others = ~0UL >> (64 - nr_cpus) & ~(1UL << me);
 
 	if (nr_cpus == 1)
-		return;
+		return true;
+	if (!must && rdtsc() < READ_ONCE(rest_until))
+		return false;
 	while (!__atomic_compare_exchange_n(&freezer, &nobody, me + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		nobody = 0;
 		cpu_irq_window();	/* to be frozen by who was first */
 		arch_spin_wait();
 	}
+	froze_at = rdtsc();
 	thawed = false;
 	for (u64 left = others; left; left &= left - 1)
 		if (!__atomic_load_n(cpu_ptr(halted, __builtin_ctzl(left)), __ATOMIC_SEQ_CST))
@@ -127,6 +132,7 @@ void arch_freeze_others(void)
 		apic_send(cpu_apic_id[__builtin_ctzl(left)], IRQ_IPI_FREEZE);
 	while ((__atomic_load_n(&frozen, __ATOMIC_ACQUIRE) & ask) != ask)
 		arch_spin_wait();
+	return true;
 }
 
 void arch_thaw_others(void)
@@ -137,6 +143,8 @@ void arch_thaw_others(void)
 	while (__atomic_load_n(&frozen, __ATOMIC_ACQUIRE))
 		arch_spin_wait();
 	__atomic_store_n(&to_freeze, 0, __ATOMIC_SEQ_CST);
+	u64 now = rdtsc();
+	WRITE_ONCE(rest_until, now + (now - froze_at));
 	__atomic_store_n(&freezer, 0, __ATOMIC_SEQ_CST);
 }
 

@@ -6,6 +6,8 @@
  * writable and executable: boot/map.c makes the lasting ones), enters long mode in the upper half and
  * calls kernel_main(magic, address of the loader's information).
  */
+#include "boot/long_mode.inc"
+
 #define KERNEL_BASE 0xffffffff80000000
 #define BOOT_STACK_TOP (guarded_stacks + 0x4000)	/* GUARDED_STACK of arch/platform.h */
 #define PHYS(symbol) ((symbol) - KERNEL_BASE)
@@ -100,16 +102,7 @@ boot_multiboot2:
 	add	$0x1000, %eax
 	loop	1b
 
-	mov	$(1 << 5), %eax			/* CR4.PAE */
-	mov	%eax, %cr4
-	mov	$PHYS(early_root), %eax
-	mov	%eax, %cr3
-	mov	$0xc0000080, %ecx		/* EFER: NXE, LME */
-	rdmsr
-	or	$(1 << 11 | 1 << 8), %eax
-	wrmsr
-	mov	$0x80050033, %eax		/* PG AM WP NE ET MP PE */
-	mov	%eax, %cr0
+	PAGING_ON $PHYS(early_root)
 	lgdt	PHYS(early_gdt_pointer)
 	ljmp	$0x10, $PHYS(long_mode)
 
@@ -141,19 +134,7 @@ long_mode:
 	movabs	$upper_half, %rax
 	jmp	*%rax
 upper_half:
-	xor	%eax, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
-	mov	%eax, %fs
-	mov	%eax, %gs
-	xor	%edx, %edx
-	mov	$0xc0000100, %ecx		/* FS_BASE, GS_BASE (0: the boot CPU's), KERNEL_GS_BASE */
-	wrmsr
-	inc	%ecx
-	wrmsr
-	inc	%ecx
-	wrmsr
+	NO_SEGMENTS
 	mov	$(BOOT_STACK_TOP - 16), %rsp
 	mov	8(%rsp), %edi
 	mov	(%rsp), %esi

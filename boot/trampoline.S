@@ -5,6 +5,8 @@
  * where it is and the kernel where it belongs, and calls entry(argument). It first claims the start: a
  * CPU that comes after nobody waits for it any more halts.
  */
+#include "boot/long_mode.inc"
+
 	.section .rodata
 	.globl trampoline_start, trampoline_end, trampoline_data
 	.balign 16
@@ -37,31 +39,12 @@ mode32:
 	mov	$0x10, %eax
 	mov	%eax, %ds
 	mov	%eax, %ss
-	mov	$(1 << 5), %eax			/* CR4.PAE */
-	mov	%eax, %cr4
-	mov	(root - trampoline_start)(%ebx), %eax
-	mov	%eax, %cr3
-	mov	$0xc0000080, %ecx		/* EFER: NXE, LME */
-	rdmsr
-	or	$(1 << 11 | 1 << 8), %eax
-	wrmsr
-	mov	$0x80050033, %eax		/* PG AM WP NE ET MP PE */
-	mov	%eax, %cr0
+	PAGING_ON "(root - trampoline_start)(%ebx)"
 	ljmpl	*(far64 - trampoline_start)(%ebx)
 
 	.code64
 mode64:
-	xor	%eax, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
-	mov	%eax, %fs
-	mov	%eax, %gs
-	xor	%edx, %edx
-	mov	$0xc0000100, %ecx		/* FS_BASE, KERNEL_GS_BASE, GS_BASE */
-	wrmsr
-	mov	$0xc0000102, %ecx
-	wrmsr
+	NO_SEGMENTS
 	mov	(gs_base - trampoline_start)(%rbx), %eax
 	mov	(gs_base - trampoline_start + 4)(%rbx), %edx
 	mov	$0xc0000101, %ecx

@@ -238,8 +238,11 @@ static __noinline struct thread *steal(void)
 static bool schedule(void)
 {
 	struct runqueue *rq = this_cpu_ptr(runqueue);
-	struct thread *prev = current, *next = take_own(rq);
+	struct thread *prev = current, *next;
 
+	if (unlikely(lock_debug))
+		lock_debug_none();
+	next = take_own(rq);
 	if (!next && nr_cpus > 1)
 		next = steal();
 	if (!next)

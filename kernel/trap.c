@@ -62,6 +62,8 @@ static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 	}
 	if (va >= USER_END || !t->space || !trap_fixup(f))
 		panic_trap(f, va < PAGE_SIZE ? "null pointer" : "page fault in the kernel");
+	if (unlikely(lock_debug))
+		lock_debug_none();	/* the page may have to be fetched */
 	count(fault_kernel);
 	result = fault_handle(t->space, va, (unsigned)f->error | FAULT_USER);
 	if (result <= FAULT_MAJOR) {

@@ -132,11 +132,27 @@ void check_frames(void)
 		FAIL("%lu frames in free lists, %lu by count", listed, counted);
 }
 
+void check_unlinked(const struct space *s, const struct frame *t)
+{
+	const struct frame *at = s ? s->root : pt_kernel_root;
+
+	while (at->level > t->level) {
+		pte_t e = READ_ONCE(*pt_slot(at, pt_base(t)));
+
+		if (!pte_present(e))
+			return;
+		at = pt_child(e);
+	}
+	if (at == t)
+		FAIL("table %#lx of %#lx is about to be freed, and still linked", frame_number(t), pt_base(t));
+}
+
 void check_after(struct space *s, bool at_exit)
 {
 	if (likely(tune.debug_check < 2 && !(tune.debug_check && at_exit)))
 		return;
-	arch_freeze_others();
+	if (!arch_freeze_others(at_exit))
+		return;
 	check_space(s);
 	check_frames();
 	arch_thaw_others();

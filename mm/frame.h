@@ -44,8 +44,8 @@ struct frame {
 		} table;
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
 		struct { struct kmem_cache *cache; void *free; u32 used, next; } slab; /* next: a frame number */
-		/* dead table: next in its batch; the lock stays usable */
-		struct { u64 keep, tag; struct frame *next; } doomed;
+		/* dead table: next in its batch, which leaves the lock, pt_live() and pt_base(); then its tag (mm/limbo.c) */
+		struct { u64 keep; struct frame *next; u64 tag; } doomed;
 	};
 };
 _Static_assert(sizeof(struct frame) <= 32, "struct frame is one of 4096 bytes' worth");

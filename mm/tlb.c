@@ -24,6 +24,7 @@
 #include "arch/tlb.h"
 #include "kernel/base/counters.h"
 #include "kernel/base/print.h"
+#include "mm/check.h"
 #include "mm/limbo.h"
 #include "mm/pgtable.h"
 #include "mm/space.h"
@@ -181,6 +182,8 @@ void tlb_batch_flush(struct tlb_batch *b)
 
 		b->tables = t->doomed.next;
 		if (nr_cpus > 1) {
+			if (unlikely(lock_debug))
+				check_unlinked(b->space, t);
 			limbo_table(t);
 			continue;
 		}

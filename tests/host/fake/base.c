@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the host's stand-ins for kernel/base: locks that check rank and owner on every turn, printk and
+ * Owns: the host's stand-ins for kernel/base: printk and
  * panic on stderr. A panic ends the process; in a child
  * made by fake_last_words its text goes to the parent, so that a test can want it.
  */
@@ -14,13 +14,9 @@
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
 
-#define MAX_HELD 16
 #define DIED 77				/* exit status of a child that said its last words */
 
-bool lock_debug = true;
 int console_loglevel = LOG_WARN;
-static __thread struct spinlock *held[MAX_HELD];
-static __thread unsigned nr_held;
 static int words_fd = -1;		/* in a child: where last words go */
 
 void __sanitizer_print_stack_trace(void) __attribute__((weak));
@@ -120,46 +116,6 @@ bool bprintf(char *buf, size_t size, size_t *pos, const char *fmt, ...)
 	va_end(ap);
 	*pos = MIN(*pos + (size_t)n, size);
 	return *pos < size;
-}
-
-void lock_debug_take(struct spinlock *l, bool nested)
-{
-	const struct spinlock *last = nr_held ? held[nr_held - 1] : NULL;
-
-	fake_jitter();
-	if (spin_held(l))
-		panic("lock of rank %u taken twice", l->rank);
-	if (last && l->rank && last->rank && (nested ? l->rank < last->rank : l->rank <= last->rank))
-		panic("lock of rank %u taken under rank %u", l->rank, last->rank);
-	if (nr_held == MAX_HELD)
-		panic("too many locks held");
-	held[nr_held++] = l;
-}
-
-void lock_debug_drop(struct spinlock *l)
-{
-	unsigned i = nr_held;
-
-	if (!spin_held(l))
-		panic("lock of rank %u dropped by another CPU", l->rank);
-	while (i && held[i - 1] != l)
-		i--;
-	if (!i)
-		return;			/* taken by trylock */
-	for (nr_held--; i <= nr_held; i++)
-		held[i - 1] = held[i];
-}
-
-void spin_lock_slow(struct spinlock *l)
-{
-	count(lock_contended);
-	while (!spin_trylock(l))
-		arch_spin_wait();
-}
-
-unsigned fake_locks_held(void)
-{
-	return nr_held;
 }
 
 u64 fake_random(u64 *state)

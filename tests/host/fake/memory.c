@@ -121,6 +121,7 @@ void fake_start(unsigned mib)
 	memset(junk_page, JUNK, PAGE_SIZE);
 	direct_map = arena;
 	frame_init(array, n);
+	lock_debug = true;
 	tlb_start();
 	for (u64 i = FIRST_FRAME; i < n; i++) {
 		state[i] = FREE_JUNK;
