@@ -37,7 +37,7 @@ static KMEM_CACHE(process_cache, "process", struct process);
 LIST_HEAD(tid_bucket, thread);
 static struct process_list by_pid[BUCKETS];
 static struct tid_bucket by_tid[BUCKETS];
-static struct process *youngest;	/* last of all_processes */
+static struct process *youngest;	/* of all_processes: the one linked last, or one before it */
 static pid_t next_pid = 1;
 static bool pids_wrapped;		/* from now on an id may be in use */
 
@@ -116,12 +116,19 @@ void thread_renumber(struct thread *t, pid_t tid)
 
 void process_link(struct process *p, struct process *parent)
 {
+	struct process *before = youngest, *next;
+
 	p->parent = parent;
 	p->ppid = parent->pid;
 	LIST_INSERT_HEAD(&parent->children, p, sibling);
 	LIST_INSERT_HEAD(&by_pid[(u32)p->pid % BUCKETS], p, by_pid);
-	if (youngest)
-		LIST_INSERT_AFTER(youngest, p, all);
+	if (before && before->pid > p->pid)	/* numbers have begun again */
+		before = NULL;
+	next = before ? LIST_NEXT(before, all) : LIST_FIRST(&all_processes);
+	for (; unlikely(next && next->pid < p->pid); next = LIST_NEXT(next, all))
+		before = next;
+	if (before)
+		LIST_INSERT_AFTER(before, p, all);
 	else
 		LIST_INSERT_HEAD(&all_processes, p, all);
 	youngest = p;

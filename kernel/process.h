@@ -121,7 +121,7 @@ struct process {
 };
 
 extern struct spinlock process_lock;
-extern struct process_list all_processes;
+extern struct process_list all_processes;	/* by number; process_lock */
 extern struct process *init_process;
 
 #define current_process (current->process)

@@ -235,6 +235,8 @@ long sys_timer_settime(u64 id, u64 flags, u64 new, u64 old, REST4)
 	struct itimerspec it, was;
 	struct posix_timer *pt;
 
+	if (!new)
+		return -EINVAL;
 	if (user_get(&it, new))
 		return -EFAULT;
 	if (!timespec_valid(&it.value) || !timespec_valid(&it.interval))

@@ -94,5 +94,3 @@ static inline u64 proc_ticks(u64 ns)
 void proc_load_start(void);
 /* The averages over 1, 5 and 15 minutes, times 2^16. */
 void proc_load(u64 average[3]);
-
-/* User and kernel time of P so far, in ns; under process_lock. */

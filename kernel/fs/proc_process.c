@@ -48,15 +48,16 @@ int proc_space(struct proc_node *n, struct space **s)
 int proc_pid_member(struct proc_node *dir __unused, u64 *key, char name[PROC_NAME])
 {
 	GUARD(process_lock);
-	struct process *p, *found = NULL;
+	struct process *before = process_find((pid_t)*key - 1);	/* whom a listing has just had */
+	struct process *p = process_find((pid_t)*key) ?: before ? LIST_NEXT(before, all) : LIST_FIRST(&all_processes);
 
-	LIST_FOREACH(p, &all_processes, all)
-		if (p->pid > 0 && (u64)p->pid >= *key && (!found || p->pid < found->pid))
-			found = p;
-	if (found)
-		*key = (u64)found->pid;
+	while (p && (u64)p->pid < *key)
+		p = LIST_NEXT(p, all);
+	if (!p)
+		return -ENOENT;
+	*key = (u64)p->pid;
 	snprintf(name, PROC_NAME, "%lu", *key);
-	return found ? 0 : -ENOENT;
+	return 0;
 }
 
 static int task_member(struct proc_node *dir, u64 *key, char name[PROC_NAME])

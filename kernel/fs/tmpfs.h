@@ -30,7 +30,11 @@ struct tnode {
 	bool ghost;
 	union {
 		struct { struct mutex mutex; struct pcache cache; };	/* regular file */
-		struct { struct name_list names; u64 next_cookie; };	/* directory */
+		struct {						/* directory */
+			struct name_list names;
+			u64 next_cookie;
+			struct name *listed;	/* the last that getdents gave; NULL */
+		};
 		char *target;						/* link, NUL at its end */
 		struct pipe *pipe;					/* fifo: while it is open */
 	};

@@ -106,6 +106,8 @@ static void take_out(struct name *n)
 		link = &(*link)->next_hash;
 	*link = n->next_hash;
 	nr_names--;
+	if (n->dir->listed == n)
+		n->dir->listed = TAILQ_PREV(n, name_list, sibling);
 	TAILQ_REMOVE(&n->dir->names, n, sibling);
 	for (link = &n->node->name; *link != n; link = &(*link)->next_alias)
 		;
@@ -159,14 +161,16 @@ int tmpfs_parent(struct vnode *dir, struct vnode **out)
 int tmpfs_readdir(struct vnode *dir, u64 *pos, struct dirents *d)
 {
 	GUARD(vfs_lock);
-	struct name *n;
+	struct tnode *t = tnode_of(dir);
+	struct name *n = t->listed && t->listed->cookie < *pos ? t->listed : TAILQ_FIRST(&t->names);
 
-	TAILQ_FOREACH(n, &tnode_of(dir)->names, sibling) {
+	for (; n; n = TAILQ_NEXT(n, sibling)) {
 		if (n->cookie < *pos)
 			continue;
 		if (!dirent_add(d, n->text, n->len, n->node->v.ino, n->node->v.mode, n->cookie + 1))
 			break;
 		*pos = n->cookie + 1;
+		t->listed = n;
 	}
 	return 0;
 }

@@ -95,20 +95,20 @@ int vfs_mount(const struct fs_type *type, const char *source, struct vnode *poin
 	if (e)
 		return e;
 	spin_lock(&vfs_lock);
-	if (!point->mounted) {
+	e = point->mounted ? -EBUSY : point->nlink ? 0 : -ENOENT;
+	if (!e) {
 		m->point = vnode_get(point);
 		point->mounted = m;
 		TAILQ_INSERT_TAIL(&mounts, m, link);
-		m = NULL;
 	}
 	spin_unlock(&vfs_lock);
-	if (!m)
+	if (!e)
 		return 0;
 	if (type->unmount)
 		type->unmount(m, true);
 	vnode_put(m->root);
 	mount_put(m);
-	return -EBUSY;
+	return e;
 }
 
 int vfs_unmount(struct vnode *root, bool detach)

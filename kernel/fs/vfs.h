@@ -5,7 +5,7 @@
  * A vnode is a file, directory, link or device of one mounted file system, known to it by its own
  * struct around this one. It is held (`refs`) by names, open files, current directories and mapped
  * regions; the last hold calls ops->release. A file system is a vnode_ops table and an fs_type:
- * tmpfs (also /dev) and R's procfs. Everybody is root: no permission is checked but "may this be executed".
+ * tmpfs (also /dev), procfs, ext2. Everybody is root: no permission is checked but "may this be executed".
  *
  * Locks: vfs_lock (RANK_VNODE) guards all names of tmpfs, the mounts, and the attributes mode .. ctime.
  * ops->readdir may hold spin locks; the other hooks are called with none held.
@@ -164,7 +164,7 @@ extern struct mount *nameless;	/* a tmpfs that is mounted nowhere: pipes, memfd_
 
 /* A new TYPE from SOURCE, mounted nowhere yet. 0, -ENOMEM, or what the type says. */
 int mount_create(const struct fs_type *type, const char *source, struct mount **out);
-/* Mounts one on directory POINT. The same, -EBUSY, -ENOTDIR. */
+/* Mounts one on directory POINT. The same, -EBUSY, -ENOTDIR, -ENOENT (it has been removed). */
 int vfs_mount(const struct fs_type *type, const char *source, struct vnode *point);
 /* ROOT: what the mount point shows. 0, -EINVAL (not a mount's root), -EBUSY. */
 int vfs_unmount(struct vnode *root, bool detach);

@@ -4,6 +4,7 @@
  * positions, holes, and the errors of each call. Works in a folder of its own in /tmp.
  */
 #include "tests/user/test.h"
+#include <sys/mount.h>
 #include <sys/xattr.h>
 #include <dirent.h>
 #include <sys/statfs.h>
@@ -190,7 +191,9 @@ static void folders(void)
 	EXPECT_ERRNO(syscall(SYS_getcwd, cwd, 3), ERANGE);
 	EXPECT(chdir("../..") == 0);
 	EXPECT(access("d/e/../../d/./e", F_OK) == 0);
-	EXPECT(rmdir("d/e") == 0 && rmdir("d") == 0);
+	EXPECT(rmdir("d/e") == 0 && chdir("d") == 0 && rmdir("../d") == 0);
+	EXPECT_ERRNO(mount("none", ".", "tmpfs", 0, NULL), getuid() ? EPERM : ENOENT);
+	EXPECT(chdir(folder) == 0);
 	EXPECT_ERRNO(chdir("d"), ENOENT);
 	close(open("plain", O_RDWR | O_CREAT, 0600));
 	EXPECT_ERRNO(chdir("plain"), ENOTDIR);

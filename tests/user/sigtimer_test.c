@@ -51,6 +51,7 @@ static void once_and_again(void)
 	sigprocmask(SIG_BLOCK, &blocked, &before);	/* it may expire before we wait */
 	REQUIRE(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
 	EXPECT(timer_gettime(timer, &now) == 0 && !now.it_value.tv_sec && !now.it_value.tv_nsec);
+	EXPECT_ERRNO(syscall(SYS_timer_settime, 0, 0, NULL, NULL), EINVAL);
 	EXPECT(timer_settime(timer, 0, &t, NULL) == 0);
 	EXPECT(timer_gettime(timer, &now) == 0 && now.it_value.tv_nsec > 0 &&
 	       now.it_value.tv_nsec <= 500000000);
