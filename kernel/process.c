@@ -191,10 +191,11 @@ void thread_free(struct thread *t)
 
 struct process *process_alloc(struct process *parent)
 {
-	struct process *p = kmem_cache_alloc(&process_cache);
+	struct process *p = kmem_cache_take(&process_cache);
 
 	if (!p)
 		return NULL;
+	memset(p, 0, offsetof(struct process, exe));
 	LIST_INIT(&p->children);
 	TAILQ_INIT(&p->threads);
 	waitq_init(&p->child_wait);

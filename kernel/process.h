@@ -117,7 +117,7 @@ struct process {
 	struct rlimit limits[NR_RLIMITS];
 	struct timer alarm;		/* ITIMER_REAL */
 	u64 alarm_interval;
-	char exe[256];			/* path for /proc */
+	char exe[256];			/* path for /proc; last, as it is not zeroed */
 };
 
 extern struct spinlock process_lock;
