@@ -63,7 +63,7 @@ static char *rusage_text(const struct rusage *ru, uint64_t ticks)
 {
 	char *text;
 	int len = asprintf(&text,
-			   "ticks %llu # of the time-stamp counter, from start to end\n"
+			   "ticks %llu # of the time-stamp counter: with --icount, instructions\n"
 			   "pgfault %ld # page faults\n"
 			   "pgmajfault %ld # page faults that waited for a device\n",
 			   (unsigned long long)ticks, ru->ru_minflt + ru->ru_majflt, ru->ru_majflt);

@@ -176,7 +176,7 @@ static int show_counters(struct proc_file *pf, struct text *t)
 	if (!pf->domain)
 		return -ENODATA;
 	domain_read(pf->domain, value, &ticks);
-	text_printf(t, "ticks %lu # of the time-stamp counter while it ran; under --icount an instruction each\n", ticks);
+	text_printf(t, "ticks %lu # of the time-stamp counter: with --icount, instructions\n", ticks);
 	for (unsigned i = 0; i < NR_COUNTERS; i++)
 		text_printf(t, "%s %lu # %s\n", counter_names[i], value[i], counter_meanings[i]);
 	return 0;
