@@ -100,7 +100,7 @@ class Packages:
         if not version and (self.release or os.geteuid() == 0):
             status, text = self.call("apt-get", "update")
             version = self.candidate(package)
-            if status and not version:
+            if not version and (status or "Failed to fetch" in text):    # which apt calls a warning
                 raise Bad("apt-get update: %s" % last_line(text))
         if not version:
             raise Bad("apt knows no package %s%s" % (package, " in " + self.release
@@ -144,5 +144,5 @@ class Packages:
 
 def last_line(text):
     lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E:")]
+    errors = [line for line in lines if line.startswith(("E:", "W: Failed"))]
     return (errors or lines or ["no reason given"])[-1]
