@@ -157,12 +157,43 @@ static void relatives_and_truncation(void **state)
 	kit_file_close(file);
 }
 
+/* Children end under debug_check=1 while the tables that they share are filled by reads, and emptied. */
+static void fill_or_end(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	while (cpu ? crowd_use() : crowd_change(400)) {
+		if (cpu) {
+			crowd_want(fake_load(s, GiB(3) + PAGES(fake_random(&seed) % (4 * PT_ENTRIES)), &v) == FAULT_OK && !v);
+			if (fake_random(&seed) % 512 == 0)
+				crowd_want(vm_advise(s, GiB(3), MiB(8), MADV_DONTNEED) == 0);
+			continue;
+		}
+		struct space *child = space_fork(s);
+
+		crowd_want(child);
+		for (unsigned i = fake_random(&seed) % 64; i; i--)
+			fake_load(child, GiB(3) + PAGES(fake_random(&seed) % (4 * PT_ENTRIES)), &v);
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+}
+
+static void checked_as_they_end(void **state)
+{
+	(void)state;
+	kit_anon(s, GiB(3), 4 * PT_ENTRIES, R_READ);
+	tune.debug_check = 1;
+	crowd_run(CPUS, fill_or_end);
+	tune.debug_check = 0;
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(relatives_break_up), TEST(relatives_and_truncation),
+		TEST(forks_and_writes), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
 	};
 
 	return KIT_RUN(tests);

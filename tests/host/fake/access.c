@@ -212,6 +212,7 @@ static enum fault_result access_at(struct space *s, vaddr_t va, unsigned error, 
 
 	if (va & 7 || va >= USER_END)
 		fake_fail("a test accesses %#lx", va);
+	fake_freeze_point();
 	rest();
 	tlb_switch_space(s);
 	if (fake_cpus[fake_cpu].resting)

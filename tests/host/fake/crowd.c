@@ -38,6 +38,7 @@ static bool over;
 
 bool crowd_use(void)
 {
+	fake_freeze_point();
 	__atomic_fetch_add(&uses, 1, __ATOMIC_RELAXED);
 	return !__atomic_load_n(&over, __ATOMIC_RELAXED);
 }
@@ -48,8 +49,10 @@ bool crowd_change(unsigned n)
 	u64 wait = fake_random(&random) % 2 ? fake_random(&random) % 32 : 0;
 	u64 until = __atomic_load_n(&uses, __ATOMIC_RELAXED) + wait;
 
-	while (__atomic_load_n(&uses, __ATOMIC_RELAXED) < until && !crowd_late())
+	do {
+		fake_freeze_point();
 		arch_spin_wait();
+	} while (__atomic_load_n(&uses, __ATOMIC_RELAXED) < until && !crowd_late());
 	if (__atomic_fetch_add(&changes, 1, __ATOMIC_RELAXED) < n && !crowd_late())
 		return true;
 	__atomic_store_n(&over, true, __ATOMIC_RELAXED);

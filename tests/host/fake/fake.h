@@ -22,6 +22,7 @@ void fake_start(unsigned mib);
 void fake_cpu_set(u32 cpu);
 void fake_cpu_leave(void);		/* the thread is about to wait or end: its CPU answers at once */
 void fake_cpu_enter(void);		/* and is back */
+void fake_freeze_point(void);		/* out of kernel mode for a moment, if another freezes: no lock held */
 
 /* One access of 8 bytes at VA (8-aligned) by this CPU in S: by the TLB, else by a walk, else by a fault,
  * again and again until it is done (FAULT_OK) or refused. */

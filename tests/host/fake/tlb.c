@@ -6,7 +6,8 @@
  * caught at once, whether or not the translation would ever have been used again.
  *
  * A shootdown flushes a CPU that is not in kernel mode at once; one that is must answer by itself
- * (arch_spin_wait, cpu_irq_window, its next access), and the asker waits for it.
+ * (arch_spin_wait, cpu_irq_window, its next access), and the asker waits for it. Who freezes waits until all others are out of
+ * kernel mode, which they leave for that before an access, or where a crowd's thread is between two.
  */
 #include "cpu.h"
 #include <sched.h>
@@ -162,6 +163,19 @@ static void set_in_kernel(bool on)
 	pthread_mutex_unlock(&fake_cpus[fake_cpu].mutex);
 }
 
+static u32 freezer;		/* CPU + 1 of who wants the others out of the kernel: atomic */
+
+/* Into kernel mode, once nobody freezes. */
+static void come_in(void)
+{
+	u32 who;
+
+	while (set_in_kernel(true), (who = __atomic_load_n(&freezer, __ATOMIC_ACQUIRE)) && who != fake_cpu + 1) {
+		set_in_kernel(false);
+		sched_yield();
+	}
+}
+
 void fake_cpu_leave(void)
 {
 	set_in_kernel(false);
@@ -171,7 +185,43 @@ void fake_cpu_leave(void)
 void fake_cpu_enter(void)
 {
 	epoch_enter();
-	set_in_kernel(true);
+	come_in();
+}
+
+void fake_freeze_point(void)
+{
+	if (!__atomic_load_n(&freezer, __ATOMIC_RELAXED))
+		return;
+	set_in_kernel(false);
+	come_in();
+}
+
+static bool is_in_kernel(struct fake_cpu *c)
+{
+	pthread_mutex_lock(&c->mutex);
+	bool in = c->in_kernel;
+	pthread_mutex_unlock(&c->mutex);
+	return in;
+}
+
+bool arch_freeze_others(bool must)
+{
+	u32 nobody = 0;
+
+	(void)must;
+	while (!__atomic_compare_exchange_n(&freezer, &nobody, fake_cpu + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		nobody = 0;
+		fake_freeze_point();
+	}
+	for (u32 nr = 0; nr < MAX_CPUS; nr++)
+		while (nr != fake_cpu && is_in_kernel(&fake_cpus[nr]))
+			arch_spin_wait();
+	return true;
+}
+
+void arch_thaw_others(void)
+{
+	__atomic_store_n(&freezer, 0, __ATOMIC_RELEASE);
 }
 
 void fake_cpu_set(u32 cpu)

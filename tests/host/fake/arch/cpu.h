@@ -11,8 +11,8 @@ void arch_spin_wait(void);
 void cpu_irq_window(void);
 void fake_jitter(void);		/* with threads: lets another one run, now and then */
 static inline void cpu_pause(void) {}
-static inline bool arch_freeze_others(bool must) { (void)must; return true; }
-static inline void arch_thaw_others(void) {}
+bool arch_freeze_others(bool must);	/* as if always MUST */
+void arch_thaw_others(void);
 
 static inline void cpu_clear_page(void *page)
 {
