@@ -151,7 +151,7 @@ void check_after(struct space *s, bool at_exit)
 {
 	if (likely(tune.debug_check < 2 && !(tune.debug_check && at_exit)))
 		return;
-	if (!arch_freeze_others(at_exit))
+	if (!arch_freeze_others(!s->refs))
 		return;
 	check_space(s);
 	check_frames();

@@ -12,5 +12,5 @@ void check_frames(void);		/* free lists against kinds */
  * later is not waited for. Any lock may be held. */
 void check_unlinked(const struct space *s, const struct frame *t);
 /* After an operation on S, when debug_check is 2 (always; where there are other CPUs to be stopped, for no more than half
- * of the time) or 1 and AT_EXIT. */
+ * of the time, but every space that ends) or 1 and AT_EXIT. */
 void check_after(struct space *s, bool at_exit);
