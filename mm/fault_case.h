@@ -18,7 +18,8 @@ struct fault {
 	bool own;			/* nobody else uses a table on the way to va */
 	bool took;			/* a table was made own for this fault */
 	bool made;			/* a table may have been made for it */
-	vaddr_t until;			/* asked for by populate: all pages up to there; else 0 */
+	vaddr_t until;			/* asked for by populate: all pages up to there; else 0, but */
+	vaddr_t from;			/* once pages of a file are mapped at once: those of [from, until) */
 	union {				/* of the space, before the region was found and the table walked to */
 		struct { u32 seq, owned; };
 		u64 stamp;

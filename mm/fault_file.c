@@ -28,6 +28,24 @@ static __noinline enum fault_result bring_in(struct fault *f)
 	return FAULT_OK;
 }
 
+/* Pages of F's cache have been read ahead, perhaps those that F has mapped; they may start the next reading. No lock is
+ * held, and nothing else is to be done for F. */
+static __noinline enum fault_result touched(struct fault *f)
+{
+	struct pcache *c = f->cache;
+	vaddr_t from = f->until ? f->from : f->va, to = f->until ? f->until : f->va + PAGE_SIZE;
+
+	spin_lock(&c->lock);
+	u64 marker = pcache_touched(c, fault_index(f, from), (to - from) >> PAGE_SHIFT);
+	spin_unlock(&c->lock);
+	if (marker != PCACHE_NONE) {
+		c->ops->get(c);		/* as above */
+		pcache_ahead(c, marker, f->flags);
+		c->ops->put(c);
+	}
+	return FAULT_OK;
+}
+
 /* Finds the page of F, and takes the cache's lock, which keeps it there. Other than FAULT_OK: nothing is locked. */
 static __always_inline enum fault_result lock_page(struct fault *f, struct frame **page)
 {
@@ -82,6 +100,8 @@ static __noinline void fill_window(struct fault *f, pte_t like)
 
 	if (w.to - w.from <= PAGE_SIZE)
 		return;
+	f->from = w.from;
+	f->until = w.to;
 	filled = fill(f, w.from, (w.to - w.from) >> PAGE_SHIFT, like, true);
 	if (filled) {
 		around_given(f);
@@ -118,7 +138,7 @@ enum fault_result fault_file(struct fault *f)
 	count(fault_file);
 	if (unlikely(!f->own))
 		count(pt_fill_shared);
-	return FAULT_OK;
+	return unlikely(READ_ONCE(c->nr_ahead)) ? touched(f) : FAULT_OK;
 }
 
 enum fault_result fault_file_copy(struct fault *f)
@@ -149,5 +169,5 @@ enum fault_result fault_file_copy(struct fault *f)
 	}
 	count(page_copied);
 	count(fault_cow);
-	return FAULT_OK;
+	return unlikely(READ_ONCE(f->cache->nr_ahead)) ? touched(f) : FAULT_OK;
 }

@@ -31,6 +31,8 @@ struct frame {
 	u8 level;			/* table: 1..4; block of kmem_alloc: its order */
 	bool dead : 1;			/* table: unlinked, waiting to be freed (its lock) */
 	bool marked : 1;		/* leaf table: entries may bear marks of arch/pte.h (its lock) */
+	bool ahead : 1;			/* page of a file: read before anybody asked for it (its cache's lock) */
+	bool starts : 1;		/* such a page: its touch starts the next reading (its cache's lock) */
 	u8 listed;			/* free block in a buddy list: its order + 1 (buddy.lock); table: LISTED_KEPT or 0 (its lock) */
 	u32 refs;			/* holds; of a table: parent entries and roots that point to it (use) */
 	union {

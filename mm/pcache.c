@@ -6,6 +6,7 @@
  * the tree and clear cached.cache (under lock), unmap them everywhere (under map_lock), drop the holds.
  */
 #include "mm/pcache_tree.h"
+#include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
 #include "kernel/base/string.h"
@@ -156,11 +157,11 @@ static int make_page(struct pcache *c, u64 index, struct frame *f, struct frame 
 
 int pcache_get_as(struct pcache *c, u64 index, u32 flags, struct frame **out)
 {
+	if (c->ops->read_many)
+		return pcache_read(c, index, flags, out);
 	*out = pcache_find(c, index);
 	if (*out)
 		return 0;
-	if (c->ops->read_many)
-		return pcache_read(c, index, flags, out);
 	struct frame *f = frame_alloc_zeroed(FRAME_CACHE);
 	return f ? make_page(c, index, f, out) : -ENOMEM;
 }
@@ -201,6 +202,10 @@ static void cut(struct pcache *c, void **slot, unsigned h, u64 base, struct pcac
 			return;
 		*slot = NULL;
 		count_page(c, -1);
+		if (f->ahead) {
+			count(readahead_wasted);
+			pcache_asked(c, f);
+		}
 		WRITE_ONCE(f->cached.cache, NULL);
 		f->doomed.next = k->list;
 		k->list = f;

@@ -17,13 +17,37 @@ struct pcache;
 struct region;
 
 #define PCACHE_READ_MAX 64
+#define PCACHE_NONE (~0UL)		/* no index */
+
+/* A reading under way, in parts. Who starts it holds one part while it hands out the others; whoever ends the last
+ * one calls DONE: under a lock as low as RANK_PIPE, perhaps in an interrupt. */
+struct pcache_io {
+	u32 parts;
+	bool failed;
+	void (*done)(struct pcache_io *io);
+};
+
+static inline void pcache_io_begin(struct pcache_io *io)
+{
+	__atomic_fetch_add(&io->parts, 1, __ATOMIC_RELAXED);
+}
+
+static inline void pcache_io_end(struct pcache_io *io, bool failed)
+{
+	if (failed)
+		WRITE_ONCE(io->failed, true);
+	if (__atomic_sub_fetch(&io->parts, 1, __ATOMIC_ACQ_REL) == 0)
+		io->done(io);
+}
 
 struct pcache_ops {
 	void (*get)(struct pcache *c);			/* hold, drop the owner */
 	void (*put)(struct pcache *c);
-	/* Reads N (up to PCACHE_READ_MAX) pages from INDEX on into N zeroed frames that nobody else knows. 0 or
-	 * -EIO. NULL: there is nothing behind the cache. May sleep; no lock is held. */
-	int (*read_many)(struct pcache *c, u64 index, struct frame **f, unsigned n);
+	/* Reads N (up to PCACHE_READ_MAX) pages from INDEX on into N zeroed frames that nobody else knows. What is
+	 * past the end of the file may be junk. 0, -EIO, -ENOMEM; with IO: when that is begun, as parts of IO (it
+	 * still sleeps for what says where the pages are); -EAGAIN: the device has too much to do.
+	 * NULL: there is nothing behind the cache. No lock is held. */
+	int (*read_many)(struct pcache *c, u64 index, struct frame **f, unsigned n, struct pcache_io *io);
 	bool clean;		/* nobody writes to its pages: any can be dropped and read again */
 	/* Path for /proc/PID/maps into BUF. */
 	void (*name)(struct pcache *c, char *buf, size_t size);
@@ -40,6 +64,7 @@ struct pcache {
 	bool shmem;		/* counted as shared memory, not as file */
 	u8 height;		/* levels of nodes; 0: `top` is the frame of index 0 */
 	void *top;
+	u32 nr_ahead;		/* of the frames held, those read ahead and not asked for yet (lock to change) */
 	u64 nr_pages;		/* frames held */
 	struct reading_list readings;	/* runs of pages in flight: mm/readahead.c */
 	TAILQ_ENTRY(pcache) clean;	/* in the list of those with ops->clean: mm/pcache_drop.c */
@@ -68,11 +93,23 @@ static inline int pcache_get(struct pcache *c, u64 index, struct frame **out)
 	return pcache_get_as(c, index, 0, out);
 }
 
+/* Of the N pages from INDEX on, those that are there are asked for, or mapped: they have been read ahead with success.
+ * The last one whose touch is to start the next reading, by pcache_ahead; or PCACHE_NONE. Call it if nr_ahead is not 0.
+ * Under c->lock, which the caller has. */
+u64 pcache_touched(struct pcache *c, u64 index, u64 n);
+
+/* Begins to read what comes after page INDEX, and does not wait for it; quietly nothing if it cannot. As
+ * pcache_get_as, but for a sleep where the file system must read where the pages are. */
+void pcache_ahead(struct pcache *c, u64 index, u32 flags);
+
+/* Sleeps until what has been begun so by now is over, and holds no owner of a cache any more. */
+void pcache_settle(void);
+
 /* Reads the pages of [first, last] that are absent, if something is behind C, until memory is short or one cannot
  * be read. As pcache_get. */
 void pcache_willneed(struct pcache *c, u64 first, u64 last);
 
-/* Sleeps until pcache_wake is called, HELD (a cache's lock) released meanwhile; it may return for no reason.
+/* Sleeps until pcache_wake is called, HELD (of RANK_CACHE) released meanwhile; it may return for no reason.
  * Implemented by kernel/dev/block.c, and by the host's fake machine. */
 void pcache_wait(struct spinlock *held);
 void pcache_wake(void);

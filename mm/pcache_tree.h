@@ -23,7 +23,14 @@ u64 pcache_cut_free(struct pcache_cut *k);	/* drops the holds on those taken; ho
 /* Unmaps pages [first, last] of C wherever a region maps them; COPIES: private copies of them as well. */
 void pcache_unmap(struct pcache *c, u64 first, u64 last, bool copies);
 
-/* Reads page INDEX, absent a moment ago, and what FLAGS and the pages before it suggest. As pcache_get_as. */
+/* F, of C and `ahead`, is that no more. Locked. */
+static inline void pcache_asked(struct pcache *c, struct frame *f)
+{
+	f->ahead = f->starts = false;
+	WRITE_ONCE(c->nr_ahead, c->nr_ahead - 1);
+}
+
+/* Gets page INDEX; if it is absent, by reading it and what FLAGS and the pages beside it suggest. As pcache_get_as. */
 int pcache_read(struct pcache *c, u64 index, u32 flags, struct frame **out);
 
 void pcache_clean_add(struct pcache *c);

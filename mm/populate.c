@@ -31,6 +31,7 @@ static enum fault_result populate_piece(struct fault *f, vaddr_t to)
 	}
 	if (!f->old && !f->cache)
 		return fault_range(f, to);
+	f->from = f->va;
 	f->until = to;
 	result = fault_decide(f);
 	if (result == FAULT_OK)

@@ -25,15 +25,15 @@ void pcache_wake(void)
 	waitq_wake_all(&cache_waiters);
 }
 
-int block_read(struct block_device *d, const struct block_piece *p, unsigned n)
+int block_read(struct block_device *d, const struct block_piece *p, unsigned n, struct pcache_io *io)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (p[i].sector > d->bytes >> SECTOR_SHIFT || p[i].bytes > d->bytes - (p[i].sector << SECTOR_SHIFT))
 			return -EIO;
-	return n ? d->read(d, p, n) : 0;
+	return n ? d->read(d, p, n, io) : 0;
 }
 
-static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
+static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n, struct pcache_io *io)
 {
 	struct block_device *d = container_of(c, struct block_device, cache);
 	struct block_piece p[PCACHE_READ_MAX];
@@ -42,7 +42,7 @@ static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
 
 	for (i = 0; i < n && at < d->bytes; i++, at += PAGE_SIZE)
 		p[i] = (struct block_piece){ at >> SECTOR_SHIFT, f[i], 0, (u32)MIN(PAGE_SIZE, d->bytes - at) };
-	return block_read(d, p, i);
+	return block_read(d, p, i, io);
 }
 
 static void cache_hold(struct pcache *c __unused)	/* devices stay */

@@ -23,12 +23,13 @@ struct block_device {
 	u64 rdev;			/* Linux's number for it */
 	struct pcache cache;		/* of the whole device; the last page may be in part, zeroes after */
 	/* The driver's: as block_read, all pieces within the device. */
-	int (*read)(struct block_device *d, const struct block_piece *p, unsigned n);
+	int (*read)(struct block_device *d, const struct block_piece *p, unsigned n, struct pcache_io *io);
 	struct block_device *next;
 };
 
-/* Reads all N pieces, asleep meanwhile; no spin lock is held. 0 or -EIO (then any part may have been read). */
-int block_read(struct block_device *d, const struct block_piece *p, unsigned n);
+/* Reads all N pieces; no spin lock is held. IO NULL: asleep meanwhile; 0 or -EIO (then any part may have been read).
+ * Else begins to, as parts of IO, and does not sleep: 0; -EAGAIN, -EIO: nothing has been begun. */
+int block_read(struct block_device *d, const struct block_piece *p, unsigned n, struct pcache_io *io);
 
 struct block_device *block_find(u64 rdev);	/* NULL: there is none */
 

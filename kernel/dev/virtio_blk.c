@@ -3,13 +3,14 @@
  * Owns: virtio disks on PCI (Virtio 1.0, "modern"): their registers, one queue each, what is in flight.
  *
  * A request is a chain of descriptors: a header that the device reads, the pages that it fills, a byte of status.
- * Header and status have a place per descriptor: those of the chain's first are used. A thread submits what it
- * wants as one or more requests and sleeps until all are done; several threads may. The interrupt takes finished
- * requests off and wakes their threads.
+ * Header and status have a place per descriptor: those of the chain's first are used. What is asked for is one or
+ * more requests, each a part of a struct pcache_io; the interrupt takes finished ones off and ends their parts. To
+ * read and wait is to do the same, and sleep until all parts have ended.
  *
- * A device that breaks the rules, or does not answer within disk_timeout, is reset, so that it touches memory no
+ * A device that breaks the rules, or answers nothing for disk_timeout, is reset, so that it touches memory no
  * more; all that waits for it fails, and whatever is asked of it later. Lock: disk->lock (RANK_PIPE) for all
- * fields that change after the start; the interrupt takes it too, which comes only where no lock is held.
+ * fields that change after the start; interrupt and timer take it too, which come only where no lock is held. It
+ * is held when the last part of a pcache_io is ended.
  */
 #include "arch/machine.h"
 #include "kernel/base/errno.h"
@@ -42,6 +43,7 @@ _Static_assert(sizeof(struct common_config) == 56, "Virtio 1.0, 4.1.4.3");
 struct blk_config { u32 capacity[2], size_max, seg_max; };
 
 #define RING_MAX 256U		/* descriptors used; a power of two */
+#define NS 1000000000UL
 
 struct desc { u64 address; u32 length; u16 flags, next; };
 struct header { u32 type, reserved; u64 sector; };
@@ -59,9 +61,8 @@ _Static_assert(sizeof(struct rings) <= PAGE_SIZE << RINGS_ORDER, "the rings fit 
 
 /* What one thread waits for. */
 struct transfer {
+	struct pcache_io io;
 	struct waitq done;
-	unsigned pending;	/* requests */
-	bool failed;
 };
 
 struct disk {
@@ -75,18 +76,24 @@ struct disk {
 	u16 free, nr_free;		/* list of free descriptors through `next` */
 	u16 seen;			/* used.idx as far as we have looked */
 	bool dead;
-	struct transfer *owner[RING_MAX];	/* by a request's first descriptor; NULL: none in flight */
+	struct pcache_io *owner[RING_MAX];	/* by a request's first descriptor; NULL: none in flight */
 	struct waitq room;		/* threads that want descriptors */
+	u64 answered;			/* when it last answered, or was asked with nothing in flight: ns since boot */
+	struct timer watch;		/* armed while something is in flight, perhaps longer */
+	bool watched;
 };
+
+static void wake(struct pcache_io *io)
+{
+	waitq_wake_all(&container_of(io, struct transfer, io)->done);
+}
 
 static void finish(struct disk *d, u16 head, bool failed)
 {
-	struct transfer *t = d->owner[head];
+	struct pcache_io *io = d->owner[head];
 
 	d->owner[head] = NULL;
-	t->failed |= failed;
-	if (--t->pending == 0)
-		waitq_wake_all(&t->done);
+	pcache_io_end(io, failed);
 }
 
 static bool reset(struct disk *d)
@@ -138,10 +145,34 @@ static void interrupt(void *arg)
 			give_up(d, "it finished what nobody had asked for");
 			break;
 		}
+		d->answered = clock_ns();
 		finish(d, (u16)head, r->status[head] != 0);
 		free_chain(d, (u16)head);
 	}
 	spin_unlock(&d->lock);
+}
+
+/* While something is in flight and disk_timeout is set, looks whether D answers. Locked. */
+static void watch(struct disk *d);
+
+static void look(struct timer *t)
+{
+	struct disk *d = container_of(t, struct disk, watch);
+
+	spin_lock(&d->lock);
+	d->watched = false;
+	if (d->nr_free < d->size && tune.disk_timeout && clock_ns() - d->answered >= tune.disk_timeout * NS)
+		give_up(d, "no answer in disk_timeout seconds");
+	watch(d);
+	spin_unlock(&d->lock);
+}
+
+static void watch(struct disk *d)
+{
+	if (d->watched || d->dead || d->nr_free == d->size || !tune.disk_timeout)
+		return;
+	d->watched = true;
+	timer_start(&d->watch, d->answered + tune.disk_timeout * NS, look);
 }
 
 static u16 add_desc(struct disk *d, paddr_t address, u32 length, u16 flags)
@@ -155,18 +186,20 @@ static u16 add_desc(struct disk *d, paddr_t address, u32 length, u16 flags)
 	return n;
 }
 
-/* Submits the N pieces, one run of sectors, for T. Locked; there is room. */
-static void submit(struct disk *d, struct transfer *t, const struct block_piece *p, unsigned n)
+/* Submits the N pieces, one run of sectors, for IO. Locked; there is room. */
+static void submit(struct disk *d, struct pcache_io *io, const struct block_piece *p, unsigned n)
 {
 	struct rings *r = d->rings;
 	u16 head = d->free;
 	const char *base = (const char *)r;
 	paddr_t pa = (paddr_t)(base - direct_map);
 
+	if (d->nr_free == d->size)
+		d->answered = clock_ns();
 	r->header[head] = (struct header){ .type = REQUEST_IN, .sector = p->sector };
 	r->status[head] = 0xff;
-	d->owner[head] = t;
-	t->pending++;
+	d->owner[head] = io;
+	pcache_io_begin(io);
 	add_desc(d, pa + (u64)((const char *)&r->header[head] - base), sizeof(struct header), DESC_NEXT);
 	for (unsigned i = 0; i < n; i++)
 		add_desc(d, frame_pa(p[i].frame) + p[i].offset, p[i].bytes, DESC_NEXT | DESC_WRITE);
@@ -174,42 +207,68 @@ static void submit(struct disk *d, struct transfer *t, const struct block_piece 
 	r->avail.ring[r->avail.idx % d->size] = head;
 	__atomic_store_n(&r->avail.idx, (u16)(r->avail.idx + 1), __ATOMIC_RELEASE);
 	*d->notify = 0;		/* uncached: it comes after the stores */
+	watch(d);
 }
 
-/* Waits on Q; if that takes too long, D is given up. Locked. */
+/* How many of the N pieces one request takes. */
+static unsigned run_of(const struct disk *d, const struct block_piece *p, unsigned n)
+{
+	unsigned run = 1;
+
+	while (run < n && run < d->most_pages && p[run].sector == p[run - 1].sector + (p[run - 1].bytes >> SECTOR_SHIFT))
+		run++;
+	return run;
+}
+
+/* Could all be submitted now? Locked. */
+static bool room_for(const struct disk *d, const struct block_piece *p, unsigned n)
+{
+	unsigned need = 0;
+
+	for (unsigned run; n; p += run, n -= run)
+		need += 2 + (run = run_of(d, p, n));
+	return need <= d->nr_free;
+}
+
 static void wait(struct disk *d, struct waitq *q)
 {
-	u64 seconds = tune.disk_timeout, until = seconds ? clock_ns() + seconds * 1000000000 : SLEEP_FOREVER;
-
-	if (waitq_sleep(q, &d->lock, until, SLEEP_UNINTERRUPTIBLE) == -ETIMEDOUT)
-		give_up(d, "no answer in disk_timeout seconds");
+	waitq_sleep(q, &d->lock, SLEEP_FOREVER, SLEEP_UNINTERRUPTIBLE);
 }
 
-static int disk_read(struct block_device *b, const struct block_piece *p, unsigned n)
+/* Submits the N pieces for IO, as there is room. How many are left: D is dead. Locked. */
+static unsigned submit_all(struct disk *d, struct pcache_io *io, const struct block_piece *p, unsigned n)
 {
-	struct disk *d = container_of(b, struct disk, block);
-	struct transfer t = { .pending = 0 };
-
-	waitq_init(&t.done);
-	spin_lock(&d->lock);
-	while (n && !d->dead) {
-		unsigned run = 1;
-
-		while (run < n && run < d->most_pages && p[run].sector == p[run - 1].sector + (p[run - 1].bytes >> SECTOR_SHIFT))
-			run++;
+	for (unsigned run; n; p += run, n -= run) {
+		run = run_of(d, p, n);
 		while (d->nr_free < run + 2 && !d->dead)
 			wait(d, &d->room);
 		if (d->dead)
 			break;
-		submit(d, &t, p, run);
-		p += run;
-		n -= run;
+		submit(d, io, p, run);
 	}
-	while (t.pending)
-		wait(d, &t.done);
-	t.failed |= n != 0;
+	return n;
+}
+
+static int disk_read(struct block_device *b, const struct block_piece *p, unsigned n, struct pcache_io *io)
+{
+	struct disk *d = container_of(b, struct disk, block);
+	struct transfer t = { .io.done = wake };
+	int err = 0;
+
+	spin_lock(&d->lock);
+	if (!io) {
+		waitq_init(&t.done);
+		err = submit_all(d, &t.io, p, n) ? -EIO : 0;
+		while (t.io.parts)
+			wait(d, &t.done);
+		err = t.io.failed ? -EIO : err;
+	} else if (!room_for(d, p, n)) {
+		err = -EAGAIN;
+	} else if (submit_all(d, io, p, n)) {
+		err = -EIO;
+	}
 	spin_unlock(&d->lock);
-	return t.failed ? -EIO : 0;
+	return err;
 }
 
 /* The structure of kind TYPE that a capability points to, mapped; its capability in *CAP. */

@@ -81,6 +81,7 @@ static int ext2_unmount(struct mount *m, bool detach)
 {
 	struct ext2_mount *e = ext2_mount_of(m);
 
+	pcache_settle();
 	ext2_node_forget(e, 0);
 	if (READ_ONCE(m->root->refs) > 2 && !detach)	/* the mount and the caller; who is below holds it too */
 		return -EBUSY;
@@ -104,17 +105,17 @@ const struct fs_type ext2_type = {
 };
 
 /* What is still to be asked of the disk in one go. */
-struct batch { struct block_device *device; unsigned n; struct block_piece piece[PIECES]; };
+struct batch { struct block_device *device; struct pcache_io *io; unsigned n; struct block_piece piece[PIECES]; };
 
 static int batch_read(struct batch *b)
 {
-	int err = block_read(b->device, b->piece, b->n);
+	int err = block_read(b->device, b->piece, b->n, b->io);
 
 	b->n = 0;
 	return err;
 }
 
-/* BYTES from byte AT of the device on, to byte OFFSET of F. 0 or -EIO. */
+/* BYTES from byte AT of the device on, to byte OFFSET of F. As block_read. */
 static int batch_add(struct batch *b, u64 at, struct frame *f, u32 offset, u32 bytes)
 {
 	int err = b->n == PIECES ? batch_read(b) : 0;
@@ -123,13 +124,13 @@ static int batch_add(struct batch *b, u64 at, struct frame *f, u32 offset, u32 b
 	return err;
 }
 
-/* Pages of a file from their blocks; holes, and what is past its end, stay zero. */
-static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
+/* Pages of a file from their blocks; holes stay zero. */
+static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n, struct pcache_io *io)
 {
 	struct ext2_node *node = container_of(c, struct ext2_node, cache);
 	struct ext2_mount *e = ext2_mount_of(node->v.mount);
 	u64 start = index << PAGE_SHIFT, end = MIN(start + n * PAGE_SIZE, node->inode.size);
-	struct batch b = { .device = e->device };
+	struct batch b = { .device = e->device, .io = io };
 	int err = 0;
 
 	if (start >= end)
@@ -149,11 +150,7 @@ static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
 			at += bytes;
 		}
 	}
-	err = err ?: batch_read(&b);
-	if (!err && end & ~PAGE_MASK)
-		memset((char *)frame_ptr(f[(end - start) >> PAGE_SHIFT]) + (end & ~PAGE_MASK), 0,
-		       PAGE_SIZE - (end & ~PAGE_MASK));
-	return err;
+	return err ?: batch_read(&b);
 }
 
 static void cache_get(struct pcache *c)

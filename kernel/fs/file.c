@@ -142,10 +142,14 @@ ssize_t file_read_cached(struct pcache *c, struct iov_cursor *to, u64 *pos)
 
 	while (to->left && *pos < (size = READ_ONCE(c->size))) {
 		size_t at = *pos & ~PAGE_MASK, n = MIN(MIN(PAGE_SIZE - at, size - *pos), to->left), moved;
-		struct frame *page = pcache_find(c, *pos >> PAGE_SHIFT);
-		int e = page || !c->ops->read_many ? 0 : pcache_get(c, *pos >> PAGE_SHIFT, &page);
+		struct frame *page = NULL;
+		int e = 0;
 
-		if (e < 0)
+		if (c->ops->read_many)
+			e = pcache_get(c, *pos >> PAGE_SHIFT, &page);
+		else
+			page = pcache_find(c, *pos >> PAGE_SHIFT);
+		if (e)
 			return done ? done : e;
 		moved = iov_put(to, page ? (char *)frame_ptr(page) + at : NULL, n);
 		if (page)
@@ -154,7 +158,7 @@ ssize_t file_read_cached(struct pcache *c, struct iov_cursor *to, u64 *pos)
 		*pos += moved;
 		if (moved < n)
 			return done ? done : -EFAULT;
-		if ((e || done / PAGE_SIZE % PAGES_PER_PAUSE == 0) && sched_pause())
+		if (done / PAGE_SIZE % PAGES_PER_PAUSE == 0 && sched_pause())
 			break;
 	}
 	return done;

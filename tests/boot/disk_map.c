@@ -89,38 +89,78 @@ static void remap(void)
 	CHECK(map != MAP_FAILED);
 }
 
+/* Looks at pages [from, to), STEP being 1, or to (from, 0] backwards. Major faults of that. */
+static uint64_t scan(uint64_t from, uint64_t to, int step)
+{
+	uint64_t before = majors();
+
+	for (uint64_t i = from; i < to; i++)
+		look(step > 0 ? i : to - 1 - (i - from));
+	return majors() - before;
+}
+
+static void fresh(void)
+{
+	remap();
+	usleep(50000);			/* nothing is in flight any more */
+	drop();
+}
+
 static void linear(void)
 {
-	uint64_t before;
-
 	drop();				/* the boot has looked for a file system */
-	before = majors();
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("linear_majors=%lu\n", majors() - before);
-	before = majors();
+	printf("linear_majors=%lu\n", scan(0, pages, 1));
 	remap();
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("again_majors=%lu\n", majors() - before);
+	printf("again_majors=%lu\n", scan(0, pages, 1));
 	drop();				/* all of it is mapped: nothing can be dropped */
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("mapped_majors=%lu\n", majors() - before);
-	remap();
-	drop();
-	before = majors();
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("dropped_majors=%lu\n", majors() - before);
+	printf("mapped_majors=%lu\n", scan(0, pages, 1));
+	fresh();
+	printf("dropped_majors=%lu\n", scan(0, pages, 1));
+	fresh();
+	printf("backward_majors=%lu\n", scan(0, pages, -1));
+	fresh();
+	scan(0, pages / 2, 1);		/* and what was read past it is wasted */
+	fresh();
+	printf("hit=%lu wasted=%lu ahead=%ld\n", counter("readahead_hit"), counter("readahead_wasted"),
+	       (long)(counter("readahead_pages") - counter("readahead_hit") - counter("readahead_wasted")));
+}
+
+static uint64_t ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* A disk of zeroes that takes its time: 20 ms of work for each 128 KiB. By mapping, then by read. */
+static void overlap(void)
+{
+	static char buf[128 << 10];
+
+	for (int mapped = 1; mapped >= 0; mapped--) {
+		uint64_t start, before = majors();
+
+		fresh();
+		start = ms();
+		for (uint64_t p = 0; p < pages; p++) {
+			if (mapped)
+				CHECK(!map[p * 512]);
+			else if (p % 32 == 0)
+				CHECK(pread(fd, buf, sizeof(buf), (off_t)(p * PAGE)) == sizeof(buf));
+			for (uint64_t until = ms() + 20; p % 32 == 31 && ms() < until;)
+				;
+		}
+		printf("ms_%d=%lu majors_%d=%lu begun_%d=%lu\n", mapped, ms() - start, mapped, majors() - before, mapped,
+		       counter("readahead_begun"));
+	}
 }
 
 static void random_access(const char *how)
 {
 	uint64_t before, pages_before, seed = 99;
 
-	remap();
-	drop();
+	fresh();
 	if (!strcmp(how, "random"))
 		CHECK(!madvise((void *)map, pages * PAGE, MADV_RANDOM));
 	before = majors();
@@ -134,36 +174,19 @@ static void random_access(const char *how)
 
 static void advice(void)
 {
-	uint64_t before;
-
-	remap();
-	drop();
+	fresh();
 	CHECK(!madvise((void *)map, pages * PAGE, MADV_SEQUENTIAL));
-	before = majors();
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("sequential_majors=%lu\n", majors() - before);
-	remap();
-	drop();
+	printf("sequential_majors=%lu\n", scan(0, pages, 1));
+	fresh();
 	CHECK(!madvise((void *)map, pages * PAGE, MADV_WILLNEED));
-	before = majors();
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("willneed_majors=%lu\n", majors() - before);
+	printf("willneed_majors=%lu\n", scan(0, pages, 1));
 	CHECK(!madvise((void *)map, pages * PAGE, MADV_DONTNEED));
-	for (uint64_t p = 0; p < pages; p++)
-		look(p);
-	printf("dontneed_majors=%lu\n", majors() - before);
+	printf("dontneed_majors=%lu\n", scan(0, pages, 1));
 	remap();
 	CHECK(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
-	before = majors();
-	look(pages / 2);
-	printf("fadvise_majors=%lu\n", majors() - before);
+	printf("fadvise_majors=%lu\n", scan(pages / 2, pages / 2 + 1, 1));
 	CHECK(!posix_fadvise(fd, PAGE * 100, PAGE * 20, POSIX_FADV_WILLNEED) && !readahead(fd, PAGE * 120, PAGE * 20));
-	before = majors();
-	for (uint64_t p = 100; p < 140; p++)
-		look(p);
-	printf("readahead_majors=%lu\n", majors() - before);
+	printf("readahead_majors=%lu\n", scan(100, 140, 1));
 	volatile uint64_t *mine = mmap(0, PAGE * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, PAGE * 8);
 	CHECK(mine != MAP_FAILED);
 	mine[5] = 7;
@@ -190,8 +213,7 @@ static void together(void)
 	pthread_t t[N];
 	uint64_t reads, wait;
 
-	remap();
-	drop();
+	fresh();
 	reads = counter("readahead_reads");
 	wait = counter("readahead_waits");
 	pthread_barrier_init(&barrier, 0, N);
@@ -326,6 +348,8 @@ int main(int argc, char **argv)
 	CHECK(map != MAP_FAILED);
 	if (!strcmp(argv[1], "linear"))
 		linear();
+	else if (!strcmp(argv[1], "overlap"))
+		overlap();
 	else if (!strcmp(argv[1], "errors"))
 		errors();
 	else if (!strcmp(argv[1], "large"))

@@ -30,20 +30,30 @@ WINDOWS = (16 << 20) // (128 << 10)
 
 
 def drive(what, *options, disk=small, limit=100):
-    done = run("--add", program, "--disk", disk, *options, "--", "disk_map", what, limit=limit)
+    if disk:
+        options += "--disk", disk
+    done = run("--add", program, *options, "--", "disk_map", what, limit=limit)
     equal(done.status, 0, what)
     return values(done)
 
 
 for options in ((), ("--smp", "4", "--append", "debug_check=1")):
     got = drive("linear", *options)
-    equal(got, {"linear_majors": WINDOWS, "again_majors": 0, "mapped_majors": 0,
-                "dropped_majors": WINDOWS}, "major faults of a linear read, %r" % (options,))
+    for name in "linear", "dropped":        # those that the disk was too slow for, too
+        check(1 <= got[name + "_majors"] <= WINDOWS, "major faults of a linear read, %r: %r" % (options, got))
+    equal([got["again_majors"], got["mapped_majors"], got["ahead"]], [0, 0, 0], "cached; what is not counted, %r" % (options,))
+    check(WINDOWS <= got["backward_majors"] <= WINDOWS + 4, "backwards, %r: %r" % (options, got))
+    check(got["hit"] > 3 * 4096 and 0 < got["wasted"] <= 96, "hits and waste, %r: %r" % (options, got))
 equal(drive("linear", "--append", "readahead_kb=0")["linear_majors"], 4096, "no read-ahead")
-equal(drive("linear", "--append", "readahead_kb=2048")["linear_majors"], 8, "the most of it")
+check(drive("linear", "--append", "readahead_kb=2048")["linear_majors"] <= WINDOWS // 2, "the most of it")
+# 32 readings of 30 ms, 32 times 20 ms of work: 1600 ms one after the other, 960 side by side.
+got = drive("overlap", "--append", "disk_timeout=20", "--qemu-extra", "-drive if=none,id=slow,driver=null-co,size=4M,"
+            "read-zeroes=on,latency-ns=30000000 -device virtio-blk-pci,drive=slow", disk=None)
+for way in "1", "0":
+    check(got["ms_" + way] < 1400 and got["majors_1"] <= 33, "reading beside work, mapped %s: %r" % (way, got))
 
 got = drive("advice")
-equal(got["sequential_majors"], WINDOWS // 2, "MADV_SEQUENTIAL")
+check(got["sequential_majors"] <= WINDOWS // 2, "MADV_SEQUENTIAL: %r" % got)
 for name in "willneed", "dontneed", "readahead":
     equal(got[name + "_majors"], 0, name)
 equal(got["fadvise_majors"], 1, "POSIX_FADV_DONTNEED")
@@ -56,9 +66,9 @@ for smp in "1", "4":
         equal(got["together_waited"], 1, "the others wait")
 
 rules = os.path.join(SCRATCH, "rules")
-BAD = [100 * 8, 101 * 8, 2000 * 8 + 3, 4095 * 8]      # sectors; each can be read the 13th time
+BAD = [100 * 8, 101 * 8, 2000 * 8 + 3, 4095 * 8]      # sectors; each can be read the 25th time
 with open(rules, "w") as f:
-    for sector in BAD * 12:
+    for sector in BAD * 24:
         f.write('[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "%d"\nonce = "on"\n' % sector)
 for smp in "1", "4":
     got = drive("errors", "--smp", smp, "--append", "debug_check=1",

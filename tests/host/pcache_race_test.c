@@ -42,6 +42,7 @@ static void one_read(void **state)
 	tune.readahead_kb = 32;
 	crowd_run(CPUS, read_all);
 	assert_int_equal(file->pages_read, PAGES_OF_FILE);
+	assert_true(counter_sum(C_readahead_begun));
 	assert_int_equal(file->cache.nr_pages, PAGES_OF_FILE);
 	kit_file_close(file);
 }
@@ -85,6 +86,11 @@ static void reads_and_drops(void **state)
 	crowd_run(CPUS, use_or_drop);
 	vm_unmap(s, 0, USER_END);
 	kit_space_end(s);
+	pcache_settle();
+	pcache_drop(&file->cache, 0, PAGES_OF_FILE);
+	assert_int_equal(file->cache.nr_ahead, 0);
+	assert_int_equal(counter_sum(C_readahead_pages), counter_sum(C_readahead_hit) + counter_sum(C_readahead_wasted));
+	assert_true(counter_sum(C_readahead_begun) && counter_sum(C_readahead_hit) && counter_sum(C_readahead_wasted));
 	kit_file_close(file);
 }
 

@@ -233,74 +233,6 @@ static void no_memory(void **state)
 	kit_file_close(file);
 }
 
-/* Pages that a look at INDEX, as FLAGS say, brings in. */
-static u64 brought(struct kit_file *file, u64 index, u32 flags)
-{
-	u64 before = file->cache.nr_pages;
-	struct frame *f;
-
-	assert_int_equal(pcache_get_as(&file->cache, index, flags, &f), 0);
-	assert_int_equal(*(u64 *)frame_ptr(f), kit_file_word(index, 0));
-	frame_put(f);
-	return file->cache.nr_pages - before;
-}
-
-static void reading_ahead(void **state)
-{
-	struct kit_file *file = kit_disk_file(5000);
-
-	(void)state;
-	tune.readahead_kb = 128;
-	assert_int_equal(brought(file, 0, 0), 32);	/* a file's beginning begins a stream */
-	assert_int_equal(file->reads, 1);
-	for (u64 p = 1; p < 32; p++)
-		assert_int_equal(brought(file, p, 0), 0);
-	assert_int_equal(brought(file, 32, 0), 32);
-	assert_int_equal(brought(file, 500, 0), 1);	/* a page out of the blue */
-	assert_int_equal(brought(file, 501, 0), 4);	/* its neighbour: perhaps a stream */
-	assert_int_equal(brought(file, 505, 0), 10);
-	assert_int_equal(brought(file, 64, 0), 32);	/* the other stream goes on */
-	assert_int_equal(brought(file, 515, 0), 30);
-	assert_int_equal(brought(file, 545, 0), 32);
-	assert_int_equal(brought(file, 499, 0), 1);	/* up to what is there */
-	assert_int_equal(brought(file, 96, R_RANDOM), 1);
-	assert_int_equal(brought(file, 1000, R_SEQUENTIAL), 64);
-	assert_int_equal(brought(file, 4990, R_SEQUENTIAL), 10);	/* up to the end */
-	tune.readahead_kb = 0;
-	assert_int_equal(brought(file, 1064, 0), 1);
-	tune.readahead_kb = 2048;
-	u64 reads = file->reads;
-	assert_int_equal(brought(file, 2000, R_SEQUENTIAL), 1024);
-	assert_int_equal(file->reads - reads, 1024 / PCACHE_READ_MAX);
-	pcache_willneed(&file->cache, 0, 10000);
-	assert_int_equal(file->cache.nr_pages, 5000);
-	assert_int_equal(file->pages_read, 5000);
-	kit_file_close(file);
-}
-
-static void errors_are_not_cached(void **state)
-{
-	struct kit_file *file = kit_disk_file(64);
-	struct space *s = kit_space();
-	vaddr_t va = kit_map_file(s, file, 0, 0, 64, R_READ);
-	struct frame *f;
-
-	(void)state;
-	tune.readahead_kb = 128;
-	file->bad_page = 5;
-	assert_int_equal(brought(file, 0, 0), 1);		/* the run fails, the page wanted does not */
-	assert_int_equal(moved(readahead_errors, assert_int_equal(pcache_get(&file->cache, 5, &f), -EIO)), 1);
-	assert_int_equal(look(file, 5), 0);
-	want_no_load(s, va + PAGES(5), FAULT_BUS);
-	want_load(s, va + PAGES(6), kit_file_word(6, 0));
-	pcache_willneed(&file->cache, 0, 63);
-	assert_int_equal(look(file, 5), 0);
-	file->bad_page = ~0UL;
-	want_load(s, va + PAGES(5), kit_file_word(5, 0));
-	kit_space_end(s);
-	kit_file_close(file);
-}
-
 static void dropping(void **state)
 {
 	struct kit_file *a = kit_disk_file(200), *b = kit_disk_file(1 << 20), *kept = kit_file(10, false);
@@ -414,8 +346,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(sparse), KIT_TEST(same_page_again), KIT_TEST(random_against_reference),
 		KIT_TEST(resize_zeroes_the_tail), KIT_TEST(truncation_unmaps), KIT_TEST(punching_unmaps),
-		KIT_TEST(shared_anonymous), KIT_TEST(no_memory), KIT_TEST(reading_ahead), KIT_TEST(errors_are_not_cached),
-		KIT_TEST(dropping), KIT_TEST(memory_short), KIT_TEST(short_under_locks),
+		KIT_TEST(shared_anonymous), KIT_TEST(no_memory), KIT_TEST(dropping),
+		KIT_TEST(memory_short), KIT_TEST(short_under_locks),
 	};
 
 	return KIT_RUN(tests);

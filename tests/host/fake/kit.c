@@ -109,10 +109,8 @@ static void file_put(struct pcache *c)
 	__atomic_fetch_sub(&container_of(c, struct kit_file, cache)->refs, 1, __ATOMIC_ACQ_REL);
 }
 
-static int file_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
+static int read_pages(struct kit_file *file, u64 index, struct frame **f, unsigned n)
 {
-	struct kit_file *file = container_of(c, struct kit_file, cache);
-
 	__atomic_fetch_add(&file->reads, 1, __ATOMIC_RELAXED);
 	for (unsigned at = 0; at < n; at++) {
 		u64 *word = frame_ptr(f[at]);
@@ -132,10 +130,58 @@ static int file_read(struct pcache *c, u64 index, struct frame **f, unsigned n)
 	return 0;
 }
 
-/* Threads of the host wait for a reading as CPUs do for a lock. */
+/* What has been begun and not been answered. */
+struct request {
+	TAILQ_ENTRY(request) link;
+	struct kit_file *file;
+	u64 index;
+	struct frame **f;
+	unsigned n;
+	struct pcache_io *io;
+};
+static TAILQ_HEAD(, request) requests = TAILQ_HEAD_INITIALIZER(requests);
+static struct spinlock requests_lock = SPINLOCK(RANK_NONE);
+
+static int file_read(struct pcache *c, u64 index, struct frame **f, unsigned n, struct pcache_io *io)
+{
+	struct kit_file *file = container_of(c, struct kit_file, cache);
+	struct request *r;
+
+	if (!io)
+		return read_pages(file, index, f, n);
+	if (file->busy)
+		return -EAGAIN;
+	r = malloc(sizeof(*r));
+	assert_non_null(r);
+	*r = (struct request){ .file = file, .index = index, .f = f, .n = n, .io = io };
+	pcache_io_begin(io);
+	spin_lock(&requests_lock);
+	TAILQ_INSERT_TAIL(&requests, r, link);
+	spin_unlock(&requests_lock);
+	return 0;
+}
+
+bool kit_answer(void)
+{
+	struct request *r;
+
+	spin_lock(&requests_lock);
+	r = TAILQ_FIRST(&requests);
+	if (r)
+		TAILQ_REMOVE(&requests, r, link);
+	spin_unlock(&requests_lock);
+	if (!r)
+		return false;
+	pcache_io_end(r->io, read_pages(r->file, r->index, r->f, r->n) != 0);
+	free(r);
+	return true;
+}
+
+/* Threads of the host wait for a reading as CPUs do for a lock; meanwhile the disk answers. */
 void pcache_wait(struct spinlock *held)
 {
 	spin_unlock(held);
+	kit_answer();
 	arch_spin_wait();
 	spin_lock(held);
 }
@@ -193,6 +239,8 @@ struct kit_file *kit_disk_file(u64 pages)
 
 void kit_file_close(struct kit_file *f)
 {
+	while (kit_answer())
+		;
 	kit_free_frames();		/* regions that wait for their grace period hold the file */
 	assert_int_equal(f->refs, 1);
 	pcache_destroy(&f->cache);

@@ -58,12 +58,15 @@ struct kit_file {
 	u64 reads, pages_read;		/* calls, and pages of calls that did not fail before */
 	u64 bad_page;			/* reading it fails with -EIO; so does, if */
 	bool broken;			/* everything */
+	bool busy;			/* nothing can be begun that is not waited for */
 	bool careful;			/* reading takes its time; fails the test if two threads read one page */
 	u8 in_flight[256];		/* by page modulo 256: threads that read it */
 };
 struct kit_file *kit_file(u64 pages, bool shmem);
 struct kit_file *kit_disk_file(u64 pages);	/* the same, clean: its pages can be dropped */
 void kit_file_close(struct kit_file *f);	/* no region maps it any more */
+/* Ends the oldest reading that was begun and is not waited for, as does whoever waits for one; false: there is none. */
+bool kit_answer(void);
 u64 kit_file_word(u64 page, u64 word);
 vaddr_t kit_map_file(struct space *s, struct kit_file *f, vaddr_t addr, u64 pgoff, u64 pages, u32 flags);
 
