@@ -45,21 +45,16 @@ save_site:
 load_site:
 	xrstor64 (%rcx)
 2:
-	mov	FS_BASE(%rsi), %rax
-	cmp	%rax, FS_BASE(%rdi)
-	je	3f
-	mov	%rax, %rdx
-	shr	$32, %rdx
+	/* Always: a program that loads a selector changes its base, and nobody hears of it. */
+	mov	FS_BASE(%rsi), %eax
+	mov	FS_BASE+4(%rsi), %edx
 	mov	$MSR_FS_BASE, %ecx
 	wrmsr
-3:	mov	GS_BASE(%rsi), %rax
-	cmp	%rax, GS_BASE(%rdi)
-	je	4f
-	mov	%rax, %rdx
-	shr	$32, %rdx
+	mov	GS_BASE(%rsi), %eax
+	mov	GS_BASE+4(%rsi), %edx
 	mov	$MSR_KERNEL_GS_BASE, %ecx
 	wrmsr
-4:	pop	%r15
+	pop	%r15
 	pop	%r14
 	pop	%r13
 	pop	%r12

@@ -120,7 +120,7 @@ static pid_t join(struct thread *t, struct process *p, const struct clone_args *
 	struct process *me = current_process;
 	pid_t tid;
 
-	if (current->exiting || nr_threads >= max_threads)
+	if (current->exiting || nr_threads >= max_threads || (p != me && nr_processes >= max_threads))
 		return -EAGAIN;
 	tid = pid_alloc();
 	if (tid < 0)

@@ -236,8 +236,10 @@ static int unshare_signals(struct process *p)
 	own = signal_process_copy(old);
 	if (!own)
 		return -ENOMEM;
+	itimer_leave(p, old);
 	spin_lock(&process_lock);
 	p->sig = own;
+	signal_move_count(current, old, own);
 	spin_unlock(&process_lock);
 	signal_process_put(old);
 	return 0;

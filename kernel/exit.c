@@ -136,6 +136,7 @@ static void release_process(struct process *p)
 /* The running thread leaves its process; true if it was the last one. */
 static bool leave_process(struct thread *t, struct process *p, int exit_code)
 {
+	struct thread *other;
 	bool last;
 
 	spin_lock(&process_lock);
@@ -144,6 +145,8 @@ static bool leave_process(struct thread *t, struct process *p, int exit_code)
 	p->kernel_ns += t->kernel_ns;
 	p->min_faults += t->min_faults;
 	thread_unlink(t);
+	TAILQ_FOREACH(other, &p->threads, sibling)	/* a signal of the process may have counted on T */
+		signal_update(other);
 	if (t->tid == p->pid)
 		p->leader_exit_code = exit_code;
 	last = !p->nr_threads;

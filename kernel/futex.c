@@ -224,8 +224,10 @@ static long requeue(vaddr_t from, vaddr_t to, int wakes, int moves, const u32 *e
 			break;
 		if (!same(&w->key, &a))
 			continue;
-		TAILQ_REMOVE(&source->waiters, w, link);
-		TAILQ_INSERT_TAIL(&target->waiters, w, link);
+		if (source != target) {		/* else the walk would meet it again, for ever if the words are the same */
+			TAILQ_REMOVE(&source->waiters, w, link);
+			TAILQ_INSERT_TAIL(&target->waiters, w, link);
+		}
 		source->changes++;
 		w->key = b;
 		WRITE_ONCE(w->bucket, target);

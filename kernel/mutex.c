@@ -7,6 +7,7 @@
  */
 #include "kernel/base/print.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 
 void mutex_init(struct mutex *m)
 {
@@ -34,6 +35,8 @@ static __noinline void lock_slow(struct mutex *m)
 			thread_sleep(SLEEP_FOREVER, SLEEP_UNINTERRUPTIBLE);
 		waitq_remove(&w);
 	} while (!taken);
+	if (current->nr_waiters)	/* poll's: what woke them may have been taken for the mutex's */
+		current->woken = true;
 }
 
 void mutex_lock(struct mutex *m)

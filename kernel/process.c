@@ -23,7 +23,7 @@ struct spinlock process_lock = SPINLOCK(RANK_PROCESS);
 struct process_list all_processes = LIST_HEAD_INITIALIZER(all_processes);
 struct process *init_process;
 u64 nr_processes_started;
-u32 nr_threads, max_threads;
+u32 nr_threads, nr_processes, max_threads;
 
 struct process kernel_process = {
 	.children = LIST_HEAD_INITIALIZER(kernel_process.children),
@@ -39,7 +39,8 @@ static struct process_list by_pid[BUCKETS];
 static struct tid_bucket by_tid[BUCKETS];
 static struct process *youngest;	/* of all_processes: the one linked last, or one before it */
 static pid_t next_pid = 1;
-static bool pids_wrapped;		/* from now on an id may be in use */
+static bool pids_wrapped;		/* from now on an id may be in use: */
+static u64 pids_used[PID_MAX / 64];	/* those that were when next_pid began again */
 
 struct process *process_find(pid_t pid)
 {
@@ -61,29 +62,36 @@ struct thread *thread_find(pid_t tid)
 	return t;
 }
 
-static bool pid_in_use(pid_t id)
+/* Ids begin again: whatever is in use now is passed over until the next time. */
+static void pids_begin_again(void)
 {
 	struct process *p;
+	struct thread *t;
 
-	if (thread_find(id))
-		return true;
-	LIST_FOREACH(p, &all_processes, all)
-		if (p->pid == id || p->pgid == id || p->sid == id)
-			return true;
-	return false;
+	memset(pids_used, 0, sizeof(pids_used));
+	LIST_FOREACH(p, &all_processes, all) {
+		const pid_t used[] = { p->pid, p->pgid, p->sid };
+
+		for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
+			pids_used[used[i] / 64] |= 1UL << used[i] % 64;
+		TAILQ_FOREACH(t, &p->threads, sibling)
+			pids_used[t->tid / 64] |= 1UL << t->tid % 64;
+	}
+	next_pid = 2;
+	pids_wrapped = true;
 }
 
 pid_t pid_alloc(void)
 {
-	for (int tries = 0; tries < PID_MAX; tries++) {
+	for (int begun = 0; begun < 2;) {
 		pid_t id = next_pid++;
 
-		if (next_pid == PID_MAX) {
-			next_pid = 2;
-			pids_wrapped = true;
-		}
-		if (!pids_wrapped || !pid_in_use(id))
+		if (id >= PID_MAX) {
+			pids_begin_again();
+			begun++;
+		} else if (!pids_wrapped || !(pids_used[id / 64] >> id % 64 & 1)) {
 			return id;
+		}
 	}
 	return -EAGAIN;
 }
@@ -132,6 +140,7 @@ void process_link(struct process *p, struct process *parent)
 	else
 		LIST_INSERT_HEAD(&all_processes, p, all);
 	youngest = p;
+	nr_processes++;
 	nr_processes_started++;
 }
 
@@ -139,6 +148,7 @@ void process_unlink(struct process *p)
 {
 	if (youngest == p)
 		youngest = LIST_PREV(p, &all_processes, process, all);
+	nr_processes--;
 	LIST_REMOVE(p, all);
 	LIST_REMOVE(p, by_pid);
 	LIST_REMOVE(p, sibling);

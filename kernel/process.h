@@ -129,7 +129,7 @@ extern struct process *init_process;
 struct process *process_find(pid_t pid);	/* under process_lock; zombies too */
 struct thread *thread_find(pid_t tid);		/* under process_lock */
 extern u64 nr_processes_started;
-extern u32 nr_threads;				/* there are now; process_lock */
+extern u32 nr_threads, nr_processes;		/* there are now, zombies too; process_lock */
 
 /* CPU time of T in ns so far, and of all threads P ever had; P's under process_lock. */
 u64 thread_cpu_ns(const struct thread *t);

@@ -167,8 +167,9 @@ static void switch_to(struct runqueue *rq, struct thread *prev, struct thread *n
 	if (rq->nr_ready)
 		timer_need(next->slice_end);
 	count(switches);
-	epoch_enter();		/* the barrier between `state` and `work`, too: see thread_interrupt */
-	this_cpu(thread_work) = next->sig.work ? WORK_SIGNAL : 0;
+	epoch_enter();		/* the barrier between `state` and `work`, `affinity`: thread_interrupt, sched_move */
+	this_cpu(thread_work) = (next->sig.work ? WORK_SIGNAL : 0) |
+				(likely(may_run_on(next, this_cpu(cpu_number))) ? 0 : WORK_RESCHED);
 	this_cpu(current_thread) = next;
 	if (prev->domain != next->domain)
 		domain_switch(prev->domain, next->domain);

@@ -127,6 +127,17 @@ void signal_thread_destroy(struct thread *t)
 	signal_discard(s, &t->sig.pending, ~0UL);
 }
 
+void signal_move_count(const struct thread *t, struct signal_process *from, struct signal_process *to)
+{
+	const struct pending_signal *s;
+	GUARD(from->lock);
+
+	TAILQ_FOREACH(s, &t->sig.pending.queue, link) {
+		from->nr_queued--;
+		to->nr_queued++;
+	}
+}
+
 /* exec(2): what was caught is at its default again; what was ignored stays so. */
 void signal_exec(struct process *p)
 {

@@ -99,6 +99,8 @@ void signal_process_put(struct signal_process *s);
 void signal_thread_init(struct thread *t, const struct thread *parent);
 void signal_thread_destroy(struct thread *t);
 void signal_exec(struct process *p);		/* handlers back to default, alternate stack off */
+/* What is pending for T alone counts from now on at TO, not FROM. */
+void signal_move_count(const struct thread *t, struct signal_process *from, struct signal_process *to);
 
 /* Send. INFO may be NULL: from the kernel. 0 or -errno. Any lock up to RANK_PROCESS may be held. */
 int signal_send_process(struct process *p, int signo, const struct siginfo *info);
@@ -156,6 +158,7 @@ bool signal_frame_push(struct trapframe *f, const struct siginfo *info, const st
 /* Timers: a signal that may be a timer's was dequeued; exec; the last put. No lock. kernel/sys_timer.c */
 void itimer_dequeued(struct siginfo *info);
 void itimer_exec(struct signal_process *s);
-/* P ends: what fires for it does so no more. */
+/* P ends: what fires for it does so no more. P leaves S, which it shared: its timers there end. */
 void itimer_exit(struct process *p);
+void itimer_leave(struct process *p, struct signal_process *s);
 void itimer_destroy(struct signal_process *s);

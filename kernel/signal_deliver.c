@@ -65,7 +65,7 @@ static void default_action(const struct siginfo *info, bool forced, const struct
 		process_exit_group(signo);
 	}
 	spin_lock(&process_lock);
-	if (p->sig->stop_dequeued && !p->group_exit && (signo == SIGSTOP || !job_is_orphaned(p->pgid, NULL)))
+	if (p->sig->stop_dequeued && !p->stopped && !p->group_exit && (signo == SIGSTOP || !job_is_orphaned(p->pgid, NULL)))
 		signal_stop(p, signo);
 	spin_unlock(&process_lock);
 }
@@ -93,7 +93,6 @@ static void finish_call(struct trapframe *f, const struct sigaction_ *act)
 		f->rip -= 2;
 	} else {
 		f->rax = (u64)-EINTR;
-		current->restart_deadline = 0;
 	}
 	f->orig_rax = (u64)-1;
 }
@@ -131,6 +130,7 @@ static void run_handler(struct trapframe *f, const struct siginfo *info, const s
 	sigset_t_ mask = ts->restore_saved ? ts->saved : ts->blocked;
 
 	finish_call(f, act);
+	current->restart_deadline = 0;		/* of a call that begins again after the handler, if at all */
 	if (!signal_frame_push(f, info, act, mask)) {
 		signal_bad_frame(info->signo);
 		return;

@@ -114,7 +114,7 @@ static void itimer_set(int which, u64 value, u64 interval)
 	}
 	GUARD(process_lock);
 	p->sig->cpu_itimer[which - ITIMER_VIRTUAL] = (struct cpu_itimer){
-		.expires = value ? process_cpu_ns(p) + value : 0, .interval = value ? interval : 0,
+		.expires = value ? MIN(process_cpu_ns(p) + MIN(value, FOREVER_NS), FOREVER_NS) : 0, .interval = value ? interval : 0,
 	};
 	cpu_timer_arm(p);
 }

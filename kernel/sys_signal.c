@@ -142,7 +142,7 @@ long sys_rt_sigtimedwait(u64 va, u64 info_to, u64 timeout, u64 size, REST4)
 	if (!signo) {
 		st->real_blocked = st->blocked;
 		signal_set_mask(st->blocked & ~set);
-		if (!signal_is_pending(current))
+		while (!err && !signal_is_pending(current))	/* a wake may be a stale one */
 			err = thread_sleep(deadline, SLEEP_INTERRUPTIBLE);
 		signal_set_mask(st->real_blocked);
 		st->real_blocked = 0;

@@ -120,17 +120,14 @@ void itimer_exec(struct signal_process *s)
 	mutex_unlock(&s->timer_mutex);
 }
 
-void itimer_exit(struct process *p)
+void itimer_leave(struct process *p, struct signal_process *s)
 {
-	struct signal_process *s = p->sig;
 	struct posix_timer *pt, *next;
 
 	spin_lock(&process_lock);
-	p->alarm_interval = 0;
 	if (s->cpu_timer_owner == p)
 		s->cpu_timer_owner = NULL;
 	spin_unlock(&process_lock);
-	timer_cancel(&p->alarm);
 	if (LIST_EMPTY(&s->timers))
 		return;
 	mutex_lock(&s->timer_mutex);
@@ -138,6 +135,15 @@ void itimer_exit(struct process *p)
 		if (pt->process == p)
 			delete_timer(pt);
 	mutex_unlock(&s->timer_mutex);
+}
+
+void itimer_exit(struct process *p)
+{
+	spin_lock(&process_lock);
+	p->alarm_interval = 0;
+	spin_unlock(&process_lock);
+	timer_cancel(&p->alarm);
+	itimer_leave(p, p->sig);
 }
 
 void itimer_destroy(struct signal_process *s)

@@ -114,27 +114,40 @@ static u32 line_end_column(struct tty *t)
 	return column;
 }
 
-/* Takes the last character off the line being typed, and off the screen. */
-static void erase_one(struct tty *t)
+/* Where the character that ends at AT begins. */
+static u32 char_before(struct tty *t, u32 at)
+{
+	do
+		at--;
+	while (at != t->ready && t->termios.iflag & IUTF8 && (*input_at(t, at) & 0xc0) == 0x80);
+	return at;
+}
+
+/* Takes what was typed from TO on off the line, and off the screen. */
+static void erase_to(struct tty *t, u32 to)
 {
 	u32 before = line_end_column(t), after;
 
-	do
-		t->head--;
-	while (t->head != t->ready && t->termios.iflag & IUTF8 && (*input_at(t, t->head) & 0xc0) == 0x80);
+	t->head = to;
 	after = line_end_column(t);
-	if (has(t, ECHO | ECHOE))
-		for (; before > after; before--)
-			put(t, "\b \b");
-	else
+	for (; has(t, ECHO) && before > after; before--)
+		put(t, "\b \b");
+}
+
+static void erase_one(struct tty *t)
+{
+	if (has(t, ECHO | ECHOE)) {
+		erase_to(t, char_before(t, t->head));
+	} else {
+		t->head = char_before(t, t->head);
 		echo(t, t->termios.cc[VERASE]);
+	}
 }
 
 static void erase_line(struct tty *t)
 {
 	if (has(t, ECHO | ECHOE | ECHOK | ECHOKE)) {
-		while (t->head != t->ready)
-			erase_one(t);
+		erase_to(t, t->ready);
 		return;
 	}
 	t->head = t->ready;
@@ -150,16 +163,18 @@ static bool is_word(u8 c)
 
 static void erase_word(struct tty *t)
 {
+	u32 at = t->head;
 	bool seen = false;
 
-	while (t->head != t->ready) {
-		bool word = is_word(*input_at(t, t->head - 1));
+	while (at != t->ready) {
+		bool word = is_word(*input_at(t, at - 1));
 
 		if (seen && !word)
 			break;
 		seen |= word;
-		erase_one(t);
+		at = char_before(t, at);
 	}
+	erase_to(t, at);
 }
 
 static void reprint(struct tty *t)

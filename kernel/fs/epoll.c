@@ -3,7 +3,7 @@
  * Owns: epoll: a set of descriptors that is kept in the kernel between waits.
  *
  * A member is a descriptor and the number of the file that it meant, without a hold on that: it is gone as soon
- * as the descriptor means another file, which is noticed at the next look. Waiting asks every member, as poll
+ * as the descriptor means another file, which is noticed when a process that shares its table looks next. Waiting asks every member, as poll
  * does; what was reported moves to the end of the set. With EPOLLET a member is reported once for all that its
  * wait queues were woken for since it was asked last. An epoll within an epoll is refused. Lock: epoll->lock,
  * a mutex.
@@ -27,6 +27,7 @@ struct epoll_event { u32 events; u64 data; } __attribute__((packed));
 struct member {
 	TAILQ_ENTRY(member) link;
 	u64 watch;			/* of its file */
+	const struct files *of;		/* whose descriptor; only compared */
 	int fd;
 	bool reported;
 	u32 wakes;			/* when it was */
@@ -103,10 +104,10 @@ static long scan_members(struct wait_call *c, struct poll_table *pt)
 
 		next = TAILQ_NEXT(m, link);
 		end = m == last;
-		if (!f || f->watch != m->watch)
-			drop(c->ep, m);
-		else
+		if (f && f->watch == m->watch)
 			now = ask(m, f, n ? NULL : pt, c->events);
+		else if (m->of == current_process->files)
+			drop(c->ep, m);
 		if (now) {
 			if (c->events) {
 				c->events[n] = (struct epoll_event){ now, m->wanted.data };
@@ -215,7 +216,7 @@ static long control(struct epoll *ep, u64 op, int fd, struct file *f, const stru
 		m = kmem_alloc(sizeof(*m));
 		if (!m)
 			return -ENOMEM;
-		*m = (struct member){ .watch = watch_number(f), .fd = fd };
+		*m = (struct member){ .watch = watch_number(f), .of = current_process->files, .fd = fd };
 		TAILQ_INSERT_TAIL(&ep->members, m, link);
 		break;
 	case CTL_DEL:

@@ -31,6 +31,8 @@ TAILQ_HEAD(filelock_list, filelock);
 
 static struct spinlock filelock_lock = SPINLOCK(RANK_PIPE);
 static struct filelock_list locks = TAILQ_HEAD_INITIALIZER(locks);
+static unsigned nr_locks;	/* every close walks them */
+#define MOST_LOCKS 4096
 static struct waitq waiting = WAITQ(waiting);
 
 static bool overlaps(const struct filelock *l, const struct filelock *r)
@@ -49,6 +51,13 @@ static struct filelock *conflict(const struct filelock *r)
 	return NULL;
 }
 
+static void forget(struct filelock *l)
+{
+	TAILQ_REMOVE(&locks, l, link);
+	kmem_free(l);
+	nr_locks--;
+}
+
 /* Takes R's range away from its owner's other locks. *SPARE is used, and NULL then, if one falls in two. */
 static void carve(const struct filelock *r, struct filelock **spare)
 {
@@ -61,6 +70,7 @@ static void carve(const struct filelock *r, struct filelock **spare)
 			**spare = *l;
 			(*spare)->start = r->end + 1;
 			TAILQ_INSERT_AFTER(&locks, l, *spare, link);
+			nr_locks++;
 			*spare = NULL;
 			l->end = r->start - 1;
 		} else if (l->start < r->start) {
@@ -68,19 +78,20 @@ static void carve(const struct filelock *r, struct filelock **spare)
 		} else if (l->end > r->end) {
 			l->start = r->end + 1;
 		} else {
-			TAILQ_REMOVE(&locks, l, link);
-			kmem_free(l);
+			forget(l);
 		}
 	}
 }
 
-/* Sets what R asks for. 0, -EAGAIN, -ENOMEM, -ERESTART. */
+/* Sets what R asks for. 0, -EAGAIN, -ENOMEM, -ENOLCK, -ERESTART. */
 static int filelock_set(const struct filelock *r, bool wait)
 {
 	struct filelock *fresh = kmem_alloc(sizeof(*fresh)), *spare = kmem_alloc(sizeof(*spare));
 	int e = fresh && spare ? 0 : -ENOMEM;
 
 	spin_lock(&filelock_lock);
+	if (!e && r->type != F_UNLCK && nr_locks >= MOST_LOCKS)
+		e = -ENOLCK;
 	if (!e && wait && r->flock)
 		carve(r, &spare);	/* an upgrade lets go first, or two would wait for each other */
 	while (!e && r->type != F_UNLCK && conflict(r)) {
@@ -94,6 +105,7 @@ static int filelock_set(const struct filelock *r, bool wait)
 		if (r->type != F_UNLCK) {
 			*fresh = *r;
 			TAILQ_INSERT_TAIL(&locks, fresh, link);
+			nr_locks++;
 			fresh = NULL;
 		}
 	}
@@ -114,8 +126,7 @@ void filelock_closed(const struct vnode *v, const void *owner)
 	TAILQ_FOREACH_SAFE(l, &locks, link, next) {
 		if (l->owner != owner || (v && l->vnode != v))
 			continue;
-		TAILQ_REMOVE(&locks, l, link);
-		kmem_free(l);
+		forget(l);
 	}
 	spin_unlock(&filelock_lock);
 	waitq_wake_all(&waiting);

@@ -72,21 +72,18 @@ static int proc_lookup(struct vnode *v, const char *name, size_t len, struct vno
 {
 	struct proc_node *dir = node_of(v);
 	const struct proc_entry *e = dir->entry->list;
-	bool number = len && *name >= '0' && *name <= '9';
 	char found[PROC_NAME];
 	u64 key = 0;
 
 	for (; e && e->name; e++)
 		if (strlen(e->name) == len && !memcmp(e->name, name, len))
 			return node_make(v->mount, dir, e, e->name, 0, out);
-	if (!dir->entry->member || len >= 10)
-		number = false;
-	for (size_t i = 0; number && i < len && name[i] >= '0' && name[i] <= '9'; i++)
+	for (size_t i = 0; i < len && len < 10 && name[i] >= '0' && name[i] <= '9'; i++)
 		key = key * 10 + (u64)(name[i] - '0');
 	for (; dir->entry->member && !dir->entry->member(dir, &key, found); key++) {
 		if (strlen(found) == len && !memcmp(found, name, len))
 			return node_make(v->mount, dir, dir->entry->of, found, key, out);
-		if (number)
+		if (!dir->entry->named)
 			break;
 	}
 	return -ENOENT;

@@ -26,6 +26,7 @@ struct proc_entry {
 	 * moves there, and its name; -ENOENT when there is none. They are like OF. */
 	const struct proc_entry *list, *of;
 	int (*member)(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
+	bool named;			/* these have names that are not their numbers */
 	enum proc_key key;		/* what the number of this member is */
 	/* Files: the text; what is done with one that is written (NUL-ended, no white space at its end).
 	 * All return 0 or -errno and are called with no lock held. */
@@ -69,7 +70,7 @@ extern const struct proc_entry proc_root, proc_pid;	/* /proc, /proc/PID */
 extern const struct proc_entry proc_sys_list[], proc_tunable;	/* /proc/sys/..., .../NAME */
 int proc_pid_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
 int proc_tunable_member(struct proc_node *dir, u64 *key, char name[PROC_NAME]);
-#define PROC_TUNABLES .member = proc_tunable_member, .of = &proc_tunable
+#define PROC_TUNABLES .named = true, .member = proc_tunable_member, .of = &proc_tunable
 
 /* The process of N, or NULL if it is gone. Under process_lock. */
 struct process *proc_process(struct proc_node *n);

@@ -162,6 +162,8 @@ static ssize_t pagemap_read(struct file *f, struct iov_cursor *c, u64 *pos)
 			done = done ? done : -EFAULT;
 			break;
 		}
+		if (signal_pause())
+			break;
 	}
 	space_put(s);
 	return done;
@@ -219,6 +221,8 @@ static ssize_t mem_move(struct file *f, struct iov_cursor *c, u64 *pos, bool wri
 		if (!moved)
 			e = -EFAULT;
 		moved = MAX(moved, 0L);
+		if (signal_pause())
+			e = -EINTR;
 	}
 	space_put(s);
 	return done ? done : e;

@@ -160,7 +160,7 @@ static int show_version(struct proc_file *pf __unused, struct text *t)
 
 static int show_filesystems(struct proc_file *pf __unused, struct text *t)
 {
-	text_printf(t, "nodev\tproc\nnodev\ttmpfs\n");
+	text_printf(t, "nodev\tproc\nnodev\ttmpfs\n\text2\n");
 	return 0;
 }
 

@@ -69,7 +69,7 @@ long sys_poll(u64 fds, u64 n, u64 timeout, REST3)
 
 	current->restart_deadline = 0;
 	if (!deadline)
-		deadline = (int)timeout < 0 ? SLEEP_FOREVER : deadline_in(timeout * 1000000);
+		deadline = (int)timeout < 0 ? SLEEP_FOREVER : deadline_in((u64)(u32)timeout * 1000000);
 	result = do_poll(fds, (u32)n, deadline);
 	if (result != -EINTR)
 		return result;

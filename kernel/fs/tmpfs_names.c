@@ -398,7 +398,7 @@ int tmpfs_unmount(struct mount *m, bool detach)
 
 	spin_lock(&vfs_lock);
 	for (n = deepest(root); n; n = next_deepest(n, root)) {
-		if (n->node->v.refs > nr_aliases(n->node))
+		if (n == n->node->name && n->node->v.refs > nr_aliases(n->node))
 			break;
 		inside += n == n->node->name;
 	}

@@ -5,6 +5,7 @@
  * that the CPU would refuse end in a signal; vector registers and FS, GS belong to a thread.
  */
 #include "tests/user/test.h"
+#include <sched.h>
 #include <sys/time.h>
 #include <ucontext.h>
 
@@ -297,6 +298,30 @@ static void segment_bases(void)
 	free(malloc(100000));
 }
 
+/* A selector takes the base away; no other process must notice. */
+static void selectors_of_another(void)
+{
+	static __thread volatile int mine = 5;
+	pid_t child = fork();
+
+	if (child == 0) {
+		for (int i = 0; i < 200; i++) {
+			long result = SYS_sched_yield;
+
+			__asm__ volatile("mov %1, %%fs\n\tmov %1, %%gs\n\tsyscall"
+					 : "+a"(result) : "r"(0) : "rcx", "r11", "memory");
+		}
+		__asm__ volatile("syscall" ::"a"(SYS_exit_group), "D"(0));
+	}
+	REQUIRE(child > 0);
+	for (int i = 0; i < 200; i++) {
+		sched_yield();
+		if (!EXPECT_EQ(mine, 5))
+			break;
+	}
+	EXPECT(waitpid(child, NULL, 0) == child);
+}
+
 int main(void)
 {
 	RUN(single_step);
@@ -307,5 +332,6 @@ int main(void)
 	RUN(sigreturn_to_nonsense);
 	RUN(call_at_the_edge);
 	RUN(segment_bases);
+	RUN(selectors_of_another);
 	return test_end();
 }

@@ -9,6 +9,7 @@
 /* the kernel's numbers: <linux/futex.h> does not come with musl */
 #define FUTEX_WAIT	       0
 #define FUTEX_WAKE	       1
+#define FUTEX_REQUEUE	       3
 #define FUTEX_CMP_REQUEUE      4
 #define FUTEX_WAIT_BITSET      9
 #define FUTEX_WAKE_BITSET      10
@@ -204,6 +205,21 @@ static void signals_interrupt(void)
 	EXPECT_EQ((long)result, 1);
 }
 
+/* Nobody moves, and the walk over the waiters ends. */
+static void requeue_onto_itself(void)
+{
+	pthread_t threads[3];
+	void *result;
+
+	start_waiters(threads, 3, 0);
+	EXPECT_EQ(futex(&word, FUTEX_REQUEUE, 0, (void *)0x7fffffffL, &word, 0), 0);
+	EXPECT_EQ(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)0x7fffffffL, &word, word), 3);
+	EXPECT_EQ(futex(&word, FUTEX_WAKE, 5, NULL, NULL, 0), 2);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], &result);
+	EXPECT_EQ(woken, 3);
+}
+
 static void bad_arguments(void)
 {
 	struct timespec soon = { 0, 1000000 };
@@ -222,6 +238,7 @@ int main(void)
 	RUN(timeouts);
 	RUN(wake_counts);
 	RUN(requeue);
+	RUN(requeue_onto_itself);
 	RUN(bit_sets);
 	RUN(between_processes);
 	RUN(private_page_after_fork);

@@ -169,6 +169,37 @@ static void epoll_knows_files_apart(void)
 	close(set);
 }
 
+/* A child that closes its descriptor and looks takes nothing from its parent. */
+static void epoll_shared_with_a_child(void)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = 7 }, got[4];
+	int set = epoll_create1(0), fd = eventfd(0, 0);
+	uint64_t one = 1;
+	pid_t child;
+
+	REQUIRE(set >= 0 && fd >= 0);
+	EXPECT(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+	child = fork();
+	if (child == 0) {
+		close(fd);
+		epoll_wait(set, got, 4, 0);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	EXPECT(write(fd, &one, 8) == 8);
+	EXPECT_EQ(epoll_wait(set, got, 4, 0), 1);
+	EXPECT_EQ(got[0].data.u32, 7);
+	close(fd);
+	EXPECT_EQ(epoll_wait(set, got, 4, 0), 0);
+	close(set);
+}
+
+/* poll's time-out is an int: what else is in the register does not count. */
+static void upper_half_of_a_timeout(void)
+{
+	EXPECT_EQ(syscall(SYS_poll, NULL, 0, 0x700000001L), 0);
+}
+
 int main(void)
 {
 	RUN(selecting);
@@ -176,5 +207,7 @@ int main(void)
 	RUN(epoll_levels_and_edges);
 	RUN(epoll_edges_of_a_pipe);
 	RUN(epoll_knows_files_apart);
+	RUN(epoll_shared_with_a_child);
+	RUN(upper_half_of_a_timeout);
 	return test_end();
 }

@@ -6,6 +6,7 @@
  * Files are read into memory that is present beforehand, so that looking changes nothing.
  */
 #include "tests/user/test.h"
+#include <sys/uio.h>
 
 static char text[1 << 18];
 static long slack_kb;
@@ -383,6 +384,39 @@ static void the_machine(void)
 	EXPECT(strstr(slurp("/proc/filesystems"), "tmpfs") != NULL);
 }
 
+/* However much is asked for at once, a signal ends the reading: of pagemap and of mem. */
+static void long_reads_end(void)
+{
+	static const char *const paths[] = { "/proc/self/pagemap", "/proc/self/mem" };
+	size_t bytes = 2 * MIB;
+
+	for (int i = 0; i < 2; i++) {
+		struct timespec from, to;
+		int status = 0;
+		pid_t child = fork();
+
+		if (child == 0) {
+			char *at = anon_pages(bytes / PAGE);
+			struct iovec all[1024];
+			int fd = open(paths[i], O_RDONLY);
+
+			memset(at, 1, bytes);
+			for (int k = 0; k < 1024; k++)
+				all[k] = (struct iovec){ at, bytes };
+			while (preadv(fd, all, 1024, i ? (off_t)(uintptr_t)at : 0) > 0)
+				;
+			_exit(1);
+		}
+		REQUIRE(child > 0);
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		sleep_ms(100);
+		kill(child, SIGKILL);
+		EXPECT(waitpid(child, &status, 0) == child);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		EXPECT(to.tv_sec - from.tv_sec < 5);
+	}
+}
+
 int main(void)
 {
 	memset(text, 1, sizeof(text));
@@ -402,6 +436,7 @@ int main(void)
 	RUN(maps_are_in_order);
 	RUN(processes_are_listed);
 	RUN(directory_of_another);
+	RUN(long_reads_end);
 	RUN(the_machine);
 	return test_end();
 }

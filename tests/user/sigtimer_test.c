@@ -4,6 +4,8 @@
  * absolute times and threads; the three setitimer clocks.
  */
 #include "tests/user/test.h"
+#include <limits.h>
+#include <sched.h>
 #include <sys/time.h>
 
 #ifndef sigev_notify_thread_id
@@ -258,8 +260,67 @@ static void untold(void)
 	EXPECT(timer_delete(id) == 0);
 }
 
-int main(void)
+/* The longest times there are neither come at once nor come without end. */
+static void ages(void)
 {
+	struct itimerval forever = { { 0, 0 }, { LONG_MAX, 0 } }, off = { { 0, 0 }, { 0, 0 } };
+	struct itimerspec often = { { LONG_MAX, 0 }, { 0, 1000000 } };
+	struct sigaction action = { .sa_sigaction = note, .sa_flags = SA_SIGINFO };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	timer_t id;
+
+	sigaction(SIGUSR1, &action, NULL);
+	for (int which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
+		EXPECT(setitimer(which, &forever, NULL) == 0);
+		for (volatile int i = 0; i < 10000000; i++)
+			;
+		EXPECT(setitimer(which, &off, NULL) == 0);
+	}
+	calls = 0;
+	EXPECT(timer_create(CLOCK_MONOTONIC, &event, &id) == 0);
+	EXPECT(timer_settime(id, 0, &often, NULL) == 0);
+	for (int i = 0; i < 5; i++)
+		sleep_ms(5);
+	EXPECT_EQ(calls, 1);
+	EXPECT(timer_delete(id) == 0);
+}
+
+static char stack[65536] __attribute__((aligned(16)));
+static volatile int its_timer = -1;
+
+static int set_and_exec(void *arg)
+{
+	struct itimerspec often = { { 0, 5000000 }, { 0, 5000000 } };
+	int id;
+
+	(void)arg;
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id) ||
+	    syscall(SYS_timer_settime, id, 0, &often, NULL))
+		_exit(1);
+	its_timer = id;
+	execl("/proc/self/exe", "sigtimer_test", "leave", NULL);
+	_exit(1);
+}
+
+/* Who execs lets go of the timers it set where it shared its handlers with another process. */
+static void exec_of_a_sharer(void)
+{
+	struct itimerspec left;
+	int status = -1;
+	pid_t child = clone(set_and_exec, stack + sizeof(stack), CLONE_VM | CLONE_SIGHAND | SIGCHLD, NULL);
+
+	REQUIRE(child > 0);
+	EXPECT(waitpid(child, &status, 0) == child);
+	EXPECT_EQ(status, 0);
+	EXPECT(its_timer >= 0);
+	EXPECT_ERRNO(syscall(SYS_timer_gettime, its_timer, &left), EINVAL);
+	sleep_ms(50);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "leave"))
+		return 0;
 	RUN(once_and_again);
 	RUN(overruns);
 	RUN(absolute);
@@ -267,5 +328,7 @@ int main(void)
 	RUN(cpu_time);
 	RUN(alarms);
 	RUN(untold);
+	RUN(ages);
+	RUN(exec_of_a_sharer);
 	return test_end();
 }
