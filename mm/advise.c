@@ -100,8 +100,8 @@ static long change_flags(struct space *s, const struct advice *a, vaddr_t start,
 	space_change_begin(s);
 	err = unmap_prepare(s, &b, start, end);
 	if (err) {
-		space_change_end(s);
 		tlb_batch_finish(&b);
+		space_change_end(s);
 		return -EAGAIN;
 	}
 	for (struct region *r = region_at_or_above(s, start);; r = region_next(r)) {
@@ -119,8 +119,8 @@ static long change_flags(struct space *s, const struct advice *a, vaddr_t start,
 		if (start >= end)
 			break;
 	}
-	space_change_end(s);
 	tlb_batch_finish(&b);
+	space_change_end(s);
 	region_free_list(dropped);
 	return err;
 }

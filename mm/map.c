@@ -97,16 +97,16 @@ long vm_map(struct space *s, const struct vm_map_args *a)
 		r->cache->ops->get(r->cache);
 	region_insert(s, r);
 	region_try_merge(s, r, &dropped);
-	space_change_end(s);
 	tlb_batch_finish(&b);
+	space_change_end(s);
 	region_free_list(dropped);
 	if (a->populate || a->flags & R_LOCKED)
 		vm_populate(s, addr, length, a->flags & R_WRITE && !(a->flags & R_SHARED));
 	check_after(s, false);
 	return addr;
 fail:
-	space_change_end(s);
 	tlb_batch_finish(&b);
+	space_change_end(s);
 	r->cache = NULL;
 	r->next_free = dropped;
 	region_free_list(r);

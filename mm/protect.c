@@ -59,7 +59,7 @@ long vm_protect(struct space *s, vaddr_t addr, u64 length, u32 prot)
 	if (!err)
 		err = unmap_prepare(s, &b, addr, end);
 	if (!err)
-		err = share_own_range(&b, addr, end);
+		err = share_own_range(&b, addr, end, 0);
 	struct region *r = err ? NULL : region_at(s, addr);
 	while (r && r->start < end) {
 		if ((r->flags & R_PROT) != prot) {
@@ -68,8 +68,8 @@ long vm_protect(struct space *s, vaddr_t addr, u64 length, u32 prot)
 		}
 		r = region_next(region_try_merge(s, r, &dropped));
 	}
-	space_change_end(s);
 	tlb_batch_finish(&b);
+	space_change_end(s);
 	region_free_list(dropped);
 	check_after(s, false);
 	return err;

@@ -97,7 +97,7 @@ u64 space_put(struct space *s);
 /* Calls FN for every space there is, with its lock held. No lock held. */
 void space_each(void (*fn)(struct space *s, void *arg), void *arg);
 
-/* For those who change regions. begin takes the lock. */
+/* For those who change regions. begin takes the lock; before end, TLBs have been flushed of what has changed. */
 void space_change_begin(struct space *s);
 void space_change_end(struct space *s);
 

@@ -4,7 +4,9 @@
  *
  * Zap knows nothing of regions: it clears the entries of a range for one space (share_zap), or, when a file
  * shrinks, where they stand, for every user of their table. Unmap first owns tables and splits regions
- * at the edges (which may fail), then cannot fail. Frames stay until the batch has flushed. Locks: zap takes table locks; unmap the space's.
+ * at the edges (which may fail), then cannot fail. Frames stay until the batch has flushed; and whoever changes regions
+ * flushes before he lets go of the space, lest another thread be given an address that CPUs still remember.
+ * Locks: zap takes table locks; unmap the space's.
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/tunables.h"
@@ -97,8 +99,8 @@ long vm_unmap(struct space *s, vaddr_t addr, u64 length)
 	int err = unmap_prepare(s, &b, addr, end);
 	if (!err)
 		unmap_commit(s, &b, addr, end, &dropped);
-	space_change_end(s);
 	tlb_batch_finish(&b);
+	space_change_end(s);
 	region_free_list(dropped);
 	check_after(s, false);
 	return err;

@@ -45,6 +45,8 @@ struct fake_view fake_look(struct space *s, vaddr_t va);
 extern bool fake_strict;
 extern __thread u64 fake_nr_faults;	/* this thread's, taken by its accesses */
 
+extern bool fake_late_interrupts;	/* a shootdown lets others get on before it reaches them */
+
 /* Planted faults of hardware and glue. */
 extern bool fake_drop_flushes;		/* flushes of the own CPU do nothing */
 extern bool fake_early_answer;		/* a shootdown returns before the others have flushed */

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "arch/tlb.h"
 #include "kernel/base/epoch.h"
 #include "mm/tlb.h"
@@ -29,7 +30,7 @@ DEFINE_PERCPU(u32, cpu_number);
 u64 percpu_offsets[MAX_CPUS];
 u32 nr_cpus = 1;
 extern char __start_percpu[], __stop_percpu[];	/* by the linker */
-bool fake_drop_flushes, fake_early_answer;
+bool fake_drop_flushes, fake_early_answer, fake_late_interrupts;
 bool arch_pcids;
 static u32 *uses;			/* of each frame: entries of all CPUs that hold it */
 
@@ -288,6 +289,9 @@ void arch_tlb_shootdown(u64 mask, const struct tlb_request *what)
 
 	if (fake_early_answer)
 		q->what = (struct tlb_request){ .upper = what->upper };
+	static __thread u64 random;
+	if (fake_late_interrupts && fake_random(&random) % 4 == fake_cpu % 4)
+		usleep(10);
 	if (mask & 1UL << fake_cpu)
 		fake_fail("CPU %u sends a shootdown to itself", fake_cpu);
 	for (u32 nr = 0; nr < MAX_CPUS; nr++) {
