@@ -8,7 +8,7 @@
 
 void check_space(struct space *s);	/* one space: regions, tables, counts, rights, frames */
 void check_frames(void);		/* free lists against kinds */
-/* T, which waits for its grace period from now on, is found no more from the root of S (NULL: the kernel's): who comes
+/* T, which waits for its grace period from now on, is found no more from the root of S (NULL: not looked at): who comes
  * later is not waited for. Any lock may be held. */
 void check_unlinked(const struct space *s, const struct frame *t);
 /* After an operation on S, when debug_check is 2 (always; where there are other CPUs to be stopped, for no more than half

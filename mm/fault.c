@@ -221,6 +221,13 @@ static __noinline enum fault_result try_again(struct fault *f, enum fault_result
 	return FAULT_MAJOR;
 }
 
+void fault_undo(struct fault *f)
+{
+	spin_lock(&f->space->lock);
+	pt_roll_back(f->space, f->va);
+	spin_unlock(&f->space->lock);
+}
+
 enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 {
 	enum fault_result result;
@@ -244,8 +251,8 @@ enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error)
 		count(pgfault);
 	else if (result == FAULT_OOM)
 		count(fault_oom);
-	if (unlikely(result != FAULT_OK && f.made))
-		pt_roll_back(s, f.va);
+	if (unlikely(result > FAULT_MAJOR && f.made))
+		fault_undo(&f);
 	if (unlikely(tune.debug_check))
 		check_after(s, false);
 	return result;

@@ -63,6 +63,9 @@ static inline unsigned fault_rights(const struct fault *f, bool writable)
 enum fault_result fault_find(struct fault *f);
 enum fault_result fault_decide(struct fault *f);
 
+/* F, which made tables, has failed: those that are empty go again. No lock held. */
+void fault_undo(struct fault *f);
+
 /* What the tries of one fault share. */
 struct fault_tries {
 	struct frame *page;	/* fetched for it, and held: put at the end. NULL: none, no fault was major */

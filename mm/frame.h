@@ -42,11 +42,10 @@ struct frame {
 			/* entries by class; [PTE_CLASS_NONE] counts every entry that is not empty (live) */
 			u16 count[NR_PTE_CLASSES];
 			u32 groups;	/* bit per 16 entries: some may not be empty; saves scans the rest */
-			s32 where;	/* first address that the table maps, in 2 MiB: pt_base() */
 		} table;
 		struct { struct pcache *cache; u64 index; } cached;	/* cache is NULL once truncated */
 		struct { struct kmem_cache *cache; void *free; u32 used, next; } slab; /* next: a frame number */
-		/* dead table: next in its batch, which leaves the lock, pt_live() and pt_base(); then its tag (mm/limbo.c) */
+		/* dead table: next in its batch, which leaves the lock; then its tag (mm/limbo.c) */
 		struct { u64 keep; struct frame *next; u64 tag; } doomed;
 	};
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: the gate, through which every entry that hardware could see is stored. It keeps the table's counts,
- * the counters and the batch in step with the entry. Only pgtable.c and share.c include this; the rest of
- * the kernel has pt_store() and the operations on runs. A table that is linked nowhere yet may be
+ * the counters and the batch in step with the entry. Only pgtable.c, share.c, drop.c and move.c include this; the
+ * rest of the kernel has pt_store() and the operations on runs. A table that is linked nowhere yet may be
  * written directly (share.c, when it copies one).
  */
 #pragma once

@@ -3,7 +3,7 @@
  * Owns: tables and the gate. See mm/pgtable.h for what callers may rely on.
  *
  * Reading order: tables coming and going, walks, and operations on a run of entries of one leaf table.
- * Every store goes through the gate (mm/gate.h). Tables of several users are mm/share.c's.
+ * Every store goes through the gate (mm/gate.h). Tables of several users are mm/share.c's, the kernel's mappings mm/kmap.c's.
  *
  * Why counts can live in the frame: each entry says by itself what class of page it maps (arch/pte.h), so
  * the gate needs to look at nothing but the two values. Why a walker needs no lock: a table that
@@ -37,7 +37,7 @@ void pt_store_marked(struct frame *table, pte_t *slot, pte_t new)
 	table->marked = true;
 }
 
-static __always_inline struct frame *alloc_table(unsigned level, vaddr_t va)
+static __always_inline struct frame *alloc_table(unsigned level)
 {
 	struct frame *t = frame_alloc_zeroed(FRAME_TABLE);
 
@@ -50,14 +50,13 @@ static __always_inline struct frame *alloc_table(unsigned level, vaddr_t va)
 	for (unsigned i = 0; i < NR_PTE_CLASSES; i++)
 		t->table.count[i] = 0;
 	t->table.groups = 0;
-	t->table.where = level == PT_LEVELS ? 0 : (s32)(ALIGN_DOWN(va, pt_span(level + 1)) >> pt_shift(2));
 	spin_init(&t->table.lock, RANK_TABLE);
 	return t;
 }
 
-struct frame *pt_alloc(unsigned level, vaddr_t va)
+struct frame *pt_alloc(unsigned level)
 {
-	return alloc_table(level, va);
+	return alloc_table(level);
 }
 
 static void table_free(struct frame *t)
@@ -68,7 +67,7 @@ static void table_free(struct frame *t)
 
 struct frame *pt_root_alloc(void)
 {
-	struct frame *root = pt_alloc(PT_LEVELS, 0);
+	struct frame *root = pt_alloc(PT_LEVELS);
 
 	if (!root)
 		return NULL;
@@ -151,29 +150,29 @@ static __noinline void free_chain(pte_t e, vaddr_t va)
 	}
 }
 
-/* Links tables for VA, from the leaf table up to one that SLOT, of a table of LEVEL, points to, unless another CPU has
- * changed it. Other CPUs see all of them or none. The leaf table; NULL: no memory, or (*AGAIN) something has changed. */
-static __always_inline struct frame *link_chain(pte_t *slot, unsigned level, vaddr_t va, bool *again)
+/* Links tables for VA, from that of LOW up to one that SLOT, of a table of LEVEL, points to, unless another CPU has
+ * changed it. Other CPUs see all of them or none. The lowest; NULL: no memory, or (*AGAIN) something has changed. */
+static __always_inline struct frame *link_chain(pte_t *slot, unsigned level, vaddr_t va, unsigned low, bool *again)
 {
-	struct frame *parent = frame_of_ptr(slot), *leaf = NULL;
+	struct frame *parent = frame_of_ptr(slot), *lowest = NULL;
 	pte_t e = 0;
 
-	for (unsigned l = 1; l < level; l++) {
-		struct frame *t = alloc_table(l, va);
+	for (unsigned l = low; l < level; l++) {
+		struct frame *t = alloc_table(l);
 
 		if (unlikely(!t))
 			goto fail;
-		if (leaf)
+		if (lowest)
 			gate_fill(t, pt_slot(t, va), e);
 		else
-			leaf = t;
+			lowest = t;
 		e = pte_table(frame_pa(t), true);
 	}
 	if (likely(pt_lock(parent))) {
 		if (likely(!*slot)) {
 			gate_fill(parent, slot, e);
 			pt_unlock(parent);
-			return leaf;
+			return lowest;
 		}
 		pt_unlock(parent);
 	}
@@ -183,9 +182,9 @@ fail:
 	return NULL;
 }
 
-struct frame *pt_make(struct space *s, vaddr_t va)
+static __always_inline struct frame *make(struct space *s, vaddr_t va, unsigned low)
 {
-	struct frame *leaf;
+	struct frame *t;
 	bool again;
 
 	do {
@@ -194,11 +193,21 @@ struct frame *pt_make(struct space *s, vaddr_t va)
 
 		again = false;
 		for (; pte_present(e = READ_ONCE(*slot)); slot = &below(e)[pt_index(va, level)])
-			if (--level == 1)
+			if (--level == low)
 				return pt_child(e);
-		leaf = link_chain(slot, level, va, &again);
+		t = link_chain(slot, level, va, low, &again);
 	} while (unlikely(again));
-	return leaf;
+	return t;
+}
+
+struct frame *pt_make(struct space *s, vaddr_t va)
+{
+	return make(s, va, 1);
+}
+
+struct frame *pt_make_level(struct space *s, vaddr_t va, unsigned level)
+{
+	return level == PT_LEVELS ? root_of(s) : make(s, va, level);
 }
 
 bool pt_unlink_if_empty(struct tlb_batch *b, pte_t *slot, struct frame *child)
@@ -382,27 +391,6 @@ void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, st
 		tlb_batch_pages(b, va, n);
 }
 
-bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n)
-{
-	pte_t *src = pt_slot(from, va), *dst = pt_slot(to, new_va);
-	struct frame *first = from < to ? from : to, *second = from < to ? to : from;
-
-	spin_lock(&first->table.lock);
-	if (second != first)
-		spin_lock_nested(&second->table.lock);
-	bool there = !to->dead;
-	for (unsigned i = 0; i < n && there; i++) {
-		u64 offset = (u64)i * PAGE_SIZE;
-
-		if (src[i])
-			gate(NULL, to, &dst[i], new_va + offset, pte_unmark(gate(b, from, &src[i], va + offset, 0, 0)), 0);
-	}
-	if (second != first)
-		spin_unlock(&second->table.lock);
-	spin_unlock(&first->table.lock);
-	return there;
-}
-
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n)
 {
 	pte_t *src = pt_slot(from, va), *dst = pt_slot(to, va);
@@ -422,57 +410,6 @@ void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, 
 		left--;
 	}
 	count_add(fork_ptes, copied - left);
-}
-
-int pt_map_kernel(vaddr_t va, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++, va += PAGE_SIZE) {
-		struct frame *f = frame_alloc(FRAME_KERNEL);
-		struct frame *t = f ? pt_make(NULL, va) : NULL;
-
-		if (!t) {
-			if (f)
-				frame_free(f);
-			pt_unmap_kernel(va - (u64)i * PAGE_SIZE, i);
-			return -ENOMEM;
-		}
-		pt_lock(t);
-		pt_store(NULL, t, pt_slot(t, va), va,
-			 pte_leaf(frame_pa(f), PTE_CLASS_NONE, PTE_WRITE | PTE_YOUNG | PTE_DIRTY));
-		pt_unlock(t);
-	}
-	return 0;
-}
-
-int pt_map_device(vaddr_t va, paddr_t pa, unsigned n)
-{
-	for (; n; n--, va += PAGE_SIZE, pa += PAGE_SIZE) {
-		struct frame *t = pt_make(NULL, va);
-
-		if (!t)
-			return -ENOMEM;
-		pt_lock(t);
-		pt_store(NULL, t, pt_slot(t, va), va,
-			 pte_leaf(pa, PTE_CLASS_NONE, PTE_WRITE | PTE_YOUNG | PTE_DIRTY | PTE_NOCACHE));
-		pt_unlock(t);
-	}
-	return 0;
-}
-
-void pt_unmap_kernel(vaddr_t va, unsigned n)
-{
-	struct tlb_batch b;
-
-	tlb_batch_begin(&b, NULL);
-	for (unsigned i = 0; i < n; i++, va += PAGE_SIZE) {
-		struct frame *t = pt_find(pt_kernel_root, va);
-
-		pt_lock(t);
-		pte_t old = gate(&b, t, pt_slot(t, va), va, 0, 0);
-		pt_unlock(t);
-		tlb_batch_frame(&b, pt_child(old));
-	}
-	tlb_batch_finish(&b);
 }
 
 void pt_init(paddr_t root)

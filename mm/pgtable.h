@@ -33,12 +33,6 @@ static inline struct frame *pt_child(pte_t e)
 	return frame_of_pa(pte_pa(e));
 }
 
-/* The first address that T maps. */
-static inline vaddr_t pt_base(const struct frame *t)
-{
-	return (vaddr_t)t->table.where << pt_shift(2);
-}
-
 /* Makes the kernel's root from the tables that the boot code left at ROOT, and fills its upper half so
  * that later roots can copy it. */
 void pt_init(paddr_t root);
@@ -48,8 +42,8 @@ extern struct frame *pt_kernel_root;
 struct frame *pt_root_alloc(void);
 void pt_root_free(struct frame *root);	/* its user half is empty */
 
-/* A table without entries, for VA, linked nowhere. NULL: no memory. */
-struct frame *pt_alloc(unsigned level, vaddr_t va);
+/* A table without entries, linked nowhere. NULL: no memory. */
+struct frame *pt_alloc(unsigned level);
 
 /* The leaf table that maps VA below ROOT, or NULL; *OWN: nobody else uses any table on the way, as far as there
  * is one. No lock. */
@@ -59,6 +53,7 @@ pte_t *pt_find_slot(struct frame *root, vaddr_t va, bool *own);	/* the entry its
 
 /* The same for space S (NULL: the kernel's), making what is missing. NULL: no memory. No table locked. */
 struct frame *pt_make(struct space *s, vaddr_t va);
+struct frame *pt_make_level(struct space *s, vaddr_t va, unsigned level);	/* the table of LEVEL */
 
 /* Locks leaf table T for a store; false if it has been unlinked meanwhile (walk again). */
 static inline bool pt_lock(struct frame *t)
@@ -132,15 +127,12 @@ void pt_clear_cached(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned 
 /* Gives the N entries of T (locked) from VA on other rights. */
 void pt_protect(struct tlb_batch *b, struct frame *t, vaddr_t va, unsigned n, struct pte_edit edit);
 
-/* Moves N entries from VA in leaf table FROM to NEW_VA in TO (may be the same), where nothing is. Takes both locks.
- * False: TO has been unlinked meanwhile. */
-bool pt_move(struct tlb_batch *b, struct frame *from, vaddr_t va, struct frame *to, vaddr_t new_va, unsigned n);
-
 /* Fork: gives the anonymous pages among N entries from VA in FROM to TO as well; neither may write. Both locked. */
 void pt_copy_private(struct tlb_batch *b, struct frame *from, struct frame *to, vaddr_t va, unsigned n);
 
 /* Unlinks the lowest table for VA in S (NULL: the kernel's) if it has no live entry, and each parent that empties by
- * that: they were made for nothing. No lock held. One that has been refilled meanwhile stays, or has several users. */
+ * that: they were made for nothing. S locked: who moves tables relies on those that it has made. One that has been
+ * refilled meanwhile stays, or has several users. */
 void pt_roll_back(struct space *s, vaddr_t va);
 /* The same for CHILD alone, which SLOT was seen to point to, into B; false: it stays. Where the parent has several
  * users, B is for everyone. */

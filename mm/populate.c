@@ -59,7 +59,7 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 			tries.gave_up = false;
 		} else if (!fault_worth(&f, result, &tries)) {
 			if (f.made)
-				pt_roll_back(s, f.va);
+				fault_undo(&f);
 			err = error_of(result);
 		}
 		if (!err && (before ^ f.va) & PIECE && vm_pause && vm_pause())

@@ -51,14 +51,14 @@ static bool is_vacant(const struct frame *t, bool zero)
 	return true;
 }
 
-/* Clears the zero-page entries of leaf table T, if it has no others. */
-static bool drop_zero_entries(struct tlb_batch *b, struct frame *t)
+/* Clears the zero-page entries of leaf table T of VA, if it has no others. */
+static bool drop_zero_entries(struct tlb_batch *b, vaddr_t va, struct frame *t)
 {
 	if (!pt_lock(t))
 		return false;
 	bool only = pt_live(t) && is_vacant(t, true);
 	if (only) {
-		pt_clear(b, t, pt_base(t), PT_ENTRIES);
+		pt_clear(b, t, ALIGN_DOWN(va, pt_span(2)), PT_ENTRIES);
 		count(pt_free_zero);
 	}
 	pt_unlock(t);
@@ -97,7 +97,7 @@ static void sweep(const struct sweep *w, struct frame *t, vaddr_t start, vaddr_t
 		if (child->level > 1)
 			sweep(w, child, va, next, own && sole);
 		else if (w->zero)
-			drop_zero_entries(w->b, child);
+			drop_zero_entries(w->b, va, child);
 		if (!READ_ONCE(pt_live(child)) && !pt_unlink_if_empty(w->b, pt_slot(t, va), child) && (own || w->cut))
 			share_let_go(w->b, t, va, child, false, w->cut);
 	}
@@ -150,12 +150,18 @@ static void keep(struct space *s, struct tlb_batch *b, vaddr_t va, struct frame 
 
 void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *child, enum pt_reclaim policy)
 {
-	if (READ_ONCE(pt_live(child)) && !(tune.pt_reclaim_zero && policy == PT_RECLAIM_ALWAYS && drop_zero_entries(b, child)))
+	if (READ_ONCE(pt_live(child)) && !(tune.pt_reclaim_zero && policy == PT_RECLAIM_ALWAYS && drop_zero_entries(b, va, child)))
 		return;
 	if (policy == PT_RECLAIM_ALWAYS)
 		pt_unlink_if_empty(b, slot, child);
 	else if (policy == PT_RECLAIM_DEFERRED)
 		keep(b->space, b, va, child);
+}
+
+void reclaim_kept(struct space *s, struct tlb_batch *b)
+{
+	if (unlikely(s->kept.n))
+		let_go(s, b, 0);
 }
 
 void reclaim_turn(struct space *s, struct tlb_batch *b, enum pt_reclaim policy)

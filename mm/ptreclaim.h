@@ -26,6 +26,9 @@ void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *ch
 /* Pages of S have been dropped once more: lets tables go whose time is over under POLICY, now in force. */
 void reclaim_turn(struct space *s, struct tlb_batch *b, enum pt_reclaim policy);
 
+/* Keeps nothing back any more in S, locked: its tables are about to change their addresses. */
+void reclaim_kept(struct space *s, struct tlb_batch *b);
+
 /* Frees every empty table in [start, end) of B's space, which is locked, and with ZERO those that map only the zero
  * page; a shared one is let go of. */
 void reclaim_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool zero);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: mremap: shrinking, growing in place, moving. Pages move by their entries, none is copied.
+ * Owns: mremap: shrinking, growing in place, moving. Pages move by their entries or tables, none is copied.
  *
- * A move makes all destination tables first (which may fail), then moves entries (which cannot). While
- * entries of a file move, its map_lock is held, so that a truncation finds them at one place or the other.
- * Lock: the space's.
+ * A move makes all destination tables first (which may fail), then moves (which cannot). While pages of a file
+ * move, its map_lock is held, so that a truncation finds them at one place or the other. TLBs have forgotten the
+ * old addresses before another thread can be given them, or take a page from its new one. Lock: the space's.
  */
 #include "kernel/abi.h"
 #include "kernel/base/errno.h"
 #include "mm/check.h"
 #include "mm/map.h"
+#include "mm/move.h"
 #include "mm/ptreclaim.h"
 #include "mm/share.h"
 #include "mm/unmap.h"
@@ -24,38 +25,6 @@ struct remap {
 	unsigned flags;
 };
 
-/* Leaf tables at the destination for every piece of the source. -ENOMEM. */
-static int make_tables(struct remap *m)
-{
-	u64 length = MIN(m->old_len, m->new_len);
-	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
-
-	while (pt_next(&p)) {
-		vaddr_t first = p.va - m->old + m->new, last = first + (p.n - 1) * PAGE_SIZE;
-
-		if (!pt_make(m->space, first) || !pt_make(m->space, last))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static void move_tables(struct remap *m)
-{
-	u64 length = MIN(m->old_len, m->new_len);
-	struct pt_piece p = PT_PIECE(m->space->root, m->old, m->old + length);
-
-	while (pt_next(&p))
-		for (unsigned done = 0; done < p.n;) {
-			vaddr_t from = p.va + done * PAGE_SIZE, to = from - m->old + m->new;
-			unsigned n = MIN(p.n - done, PT_ENTRIES - pt_index(to, 1));
-			/* There unless a truncation emptied it just now, or a late fault left an empty source. */
-			struct frame *table = pt_make(m->space, to);
-
-			if (!table || pt_move(&m->batch, p.table, from, table, to, n))
-				done += n;
-		}
-}
-
 /* Tables that were made at the destination and got nothing. */
 static void drop_empty(struct remap *m)
 {
@@ -66,6 +35,7 @@ static void drop_empty(struct remap *m)
 static long move(struct remap *m, struct region *r)
 {
 	struct space *s = m->space;
+	struct move pages = { .batch = &m->batch, .from = m->old, .end = m->old + MIN(m->old_len, m->new_len), .by = m->new - m->old };
 	struct region *copy = region_alloc();
 	int err = -ENOMEM;
 
@@ -80,16 +50,13 @@ static long move(struct remap *m, struct region *r)
 	err = unmap_prepare(s, &m->batch, m->old, m->old + m->old_len);
 	if (err)
 		goto fail;
-	r = region_at(s, m->old);
-	err = share_own_range(&m->batch, m->old, m->old + m->old_len);
+	reclaim_kept(s, &m->batch);
+	err = share_own_range(&m->batch, m->old, m->old + m->old_len, move_most(&pages));
 	if (!err)
 		err = share_clear_hole(&m->batch, m->new, m->new + m->new_len);
-	if (!err)
-		err = make_tables(m);
-	if (err) {
-		drop_empty(m);
+	if (err)
 		goto fail;
-	}
+	r = region_at(s, m->old);
 	*copy = *r;
 	copy->start = m->new;
 	copy->end = m->new + m->new_len;
@@ -99,9 +66,16 @@ static long move(struct remap *m, struct region *r)
 	region_insert(s, copy);
 	if (r->cache)
 		spin_lock(&r->cache->map_lock);
-	move_tables(m);
+	err = move_prepare(&pages);
+	if (!err)
+		move_commit(&pages);
 	if (r->cache)
 		spin_unlock(&r->cache->map_lock);
+	if (err) {
+		region_remove(s, copy);
+		drop_empty(m);
+		goto drop;
+	}
 	if (m->flags & MREMAP_DONTUNMAP)
 		vm_zap(s, &m->batch, m->old, m->old + m->old_len);	/* empty: its tables go as others do */
 	else
@@ -111,6 +85,7 @@ static long move(struct remap *m, struct region *r)
 	return m->new;
 fail:
 	copy->cache = NULL;
+drop:
 	copy->next_free = m->dropped;
 	m->dropped = copy;
 	return err;
@@ -251,8 +226,8 @@ long vm_remap(struct space *s, vaddr_t old, u64 old_len, u64 new_len, unsigned f
 	tlb_batch_begin(&m.batch, s);
 	space_change_begin(s);
 	long result = remap(&m);
-	space_change_end(s);
 	tlb_batch_finish(&m.batch);
+	space_change_end(s);
 	region_free_list(m.dropped);
 	if (result >= 0 && m.new_len > m.old_len) {
 		struct region *r = region_at(s, result);

@@ -9,9 +9,9 @@
 #include "mm/kmem.h"
 #include "mm/limbo.h"
 
-static void each_table(struct frame *t, bool own, void (*visit)(struct frame *t, bool own, void *arg), void *arg)
+static void each_table(struct frame *t, vaddr_t va, bool own, report_visit *visit, void *arg)
 {
-	visit(t, own, arg);
+	visit(t, va, own, arg);
 	if (t->level == 1)
 		return;
 	unsigned n = t->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES;
@@ -19,17 +19,17 @@ static void each_table(struct frame *t, bool own, void (*visit)(struct frame *t,
 	for (unsigned i = 0; left && (i = pt_next_live(t, i, n)) < n; i++, left--) {
 		pte_t e = READ_ONCE(pt_slots(t)[i]);
 
-		each_table(pt_child(e), own && pt_child(e)->refs == 1, visit, arg);
+		each_table(pt_child(e), va + i * pt_span(t->level), own && pt_child(e)->refs == 1, visit, arg);
 	}
 }
 
-void report_each_table(struct space *s, void (*visit)(struct frame *t, bool own, void *arg), void *arg)
+void report_each_table(struct space *s, report_visit *visit, void *arg)
 {
-	each_table(s->root, true, visit, arg);
+	each_table(s->root, 0, true, visit, arg);
 }
 
 /* Counts change meanwhile unless the process stands still: each is right of some moment. */
-static __racy void add_table(struct frame *t, bool own __unused, void *arg)
+static __racy void add_table(struct frame *t, vaddr_t va __unused, bool own __unused, void *arg)
 {
 	struct space_usage *u = arg;
 
@@ -103,13 +103,13 @@ void report_maps(struct space *s, struct text *t)
 	kmem_free(name);
 }
 
-static void table_line(struct frame *table, bool own, void *arg)
+static void table_line(struct frame *table, vaddr_t va, bool own, void *arg)
 {
 	struct text *t = arg;
 	u64 span = pt_span(table->level) * (table->level == PT_LEVELS ? USER_ROOT_ENTRIES : PT_ENTRIES);
 
 	text_printf(t, "%*sL%u 0x%012lx-0x%012lx live=%u use=%u %s frame=0x%lx", 2 * (PT_LEVELS - table->level), "", table->level,
-		    pt_base(table), pt_base(table) + span, pt_live(table), table->refs, own ? "own" : "shared",
+		    va, va + span, pt_live(table), table->refs, own ? "own" : "shared",
 		    frame_number(table));
 	if (table->level == 1)
 		text_printf(t, " anon=%u file=%u shmem=%u zero=%u", table->table.count[PTE_CLASS_ANON],

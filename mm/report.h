@@ -11,8 +11,10 @@ struct space_usage {
 };
 void space_usage(struct space *s, struct space_usage *u);
 
-/* Calls VISIT for each table of S, the root first; OWN: no other space reaches it. S is locked. */
-void report_each_table(struct space *s, void (*visit)(struct frame *t, bool own, void *arg), void *arg);
+/* Calls VISIT for each table of S, the root first. VA: the first address that T maps in S; OWN: no other space reaches
+ * it. S is locked. */
+typedef void report_visit(struct frame *t, vaddr_t va, bool own, void *arg);
+void report_each_table(struct space *s, report_visit *visit, void *arg);
 /* One line of maps; NAME is room for SIZE bytes of path. */
 void report_maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t);
 

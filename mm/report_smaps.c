@@ -10,7 +10,7 @@
 #define NAME_SIZE 256
 
 /* One more mapper for each frame that leaf table T maps. */
-static void count_table(struct frame *t, bool own __unused, void *mappers)
+static void count_table(struct frame *t, vaddr_t va __unused, bool own __unused, void *mappers)
 {
 	if (t->level == 1)
 		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)

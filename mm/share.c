@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: sharing, owning and letting go of tables. The rule, the invariant and the locks are in mm/share.h.
+ * Owns: sharing tables and owning them; mm/drop.c lets go of them, mm/move.c moves them. The rule, the invariant
+ * and the locks are in mm/share.h.
  * The idea of sharing tables at fork by use counts is Daniel Phillips's (2002); doing it at every level,
  * re-owning at use 1, and filling in place are this kernel's.
  *
@@ -13,8 +14,8 @@
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
 #include "kernel/base/tunables.h"
+#include "mm/drop.h"
 #include "mm/gate.h"
-#include "mm/ptreclaim.h"
 
 /* N entries that are all tables, or all anonymous pages, and none empty: nothing to ask of any of them. */
 static void copy_run(pte_t *from, pte_t *to, unsigned n)
@@ -68,58 +69,6 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	copy->table.groups = t->table.groups;
 }
 
-static u64 drop_table(struct tlb_batch *b, struct frame *t);
-
-/* Lets go of everything that T, which nobody can reach any more, points to; T itself goes to the batch. The
- * number of pages. */
-static u64 empty_table(struct tlb_batch *b, struct frame *t)
-{
-	unsigned left = pt_live(t);
-	u64 pages = t->level > 1 ? 0 : left - t->table.count[PTE_CLASS_ZERO];
-
-	count_add(pt_clear, left);
-	if (unlikely(t->marked))
-		pt_judge(t, 0, PT_ENTRIES);
-	for (unsigned i = 0; left; i++, left--) {
-		i = pt_next_live(t, i, PT_ENTRIES);
-		pte_t e = pt_slots(t)[i];
-
-		WRITE_ONCE(pt_slots(t)[i], 0);
-		if (t->level > 1)
-			pages += drop_table(b, pt_child(e));
-		else if (pte_class(e) != PTE_CLASS_ZERO)
-			tlb_batch_frame(b, pt_child(e));
-	}
-	tlb_batch_table(b, t);
-	return pages;
-}
-
-/* One entry less points to T. The number of pages let go of with it. */
-static u64 drop_table(struct tlb_batch *b, struct frame *t)
-{
-	spin_lock_nested(&t->table.lock);
-	bool last = __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0;
-	if (last)
-		t->dead = true;
-	spin_unlock(&t->table.lock);
-	return last ? empty_table(b, t) : 0;
-}
-
-/* Tables no longer used by B's space, which loses its use only after a flush: its CPUs may walk them until then,
- * and nobody else's flush tells them. */
-struct unlinked {
-	unsigned n;
-	struct frame *table[32];
-};
-
-static void drop_unlinked(struct tlb_batch *b, struct unlinked *u)
-{
-	tlb_batch_all(b);
-	tlb_batch_flush(b);
-	while (u->n)
-		drop_table(b, u->table[--u->n]);
-}
-
 /* Takes over the table that SLOT, of an own table, was seen to point to by E, if its other users have gone. */
 static bool take_over(pte_t *slot, pte_t e)
 {
@@ -164,7 +113,7 @@ static int own_copy(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct unlinke
 	struct frame *t = pt_child(e);
 	if (!pte_present(e) || pte_writable(e) || READ_ONCE(t->refs) == 1)
 		goto out;
-	copy = pt_alloc(t->level, va);
+	copy = pt_alloc(t->level);
 	err = copy ? 0 : -ENOMEM;
 	if (!copy)
 		goto out;
@@ -181,11 +130,19 @@ out:
 	return err;
 }
 
+/* Tables that need not be own: those that lie whole in [lo, hi), and span MOST at most. */
+struct keep { vaddr_t lo, hi; u64 most; };
+
+static bool is_kept(const struct keep *k, vaddr_t base, u64 span)
+{
+	return k && k->lo <= base && base + span <= k->hi && span <= k->most;
+}
+
 /*
- * Walks towards VA, owning each table on the way, down to the first that lies whole within [lo, hi) (none, if
- * lo == hi) or is missing. *SPAN: the span of that one; 0 if there is none, and *LEAF is the leaf table.
+ * Walks towards VA, owning each table on the way, down to the first that is missing or KEEP (NULL: none) excepts.
+ * *SPAN: the span of that one; 0 if there is none, and *LEAF is the leaf table.
  */
-static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64 *span, struct frame **leaf)
+static int own_path(struct tlb_batch *b, vaddr_t va, const struct keep *keep, u64 *span, struct frame **leaf)
 {
 	pte_t *root = pt_slots(b->space->root), *slots = root;
 	unsigned level = PT_LEVELS;
@@ -195,9 +152,8 @@ static int own_path(struct tlb_batch *b, vaddr_t va, vaddr_t lo, vaddr_t hi, u64
 	u.n = 0;
 	while (level > 1) {
 		pte_t *slot = &slots[pt_index(va, level)], e = READ_ONCE(*slot);
-		vaddr_t base = ALIGN_DOWN(va, pt_span(level));
 
-		if (!pte_present(e) || (lo <= base && base + pt_span(level) <= hi))
+		if (!pte_present(e) || is_kept(keep, ALIGN_DOWN(va, pt_span(level)), pt_span(level)))
 			break;
 		if (pte_writable(e)) {
 			slots = ptr_of_pa(pte_pa(e));
@@ -234,7 +190,7 @@ struct frame *share_make_own(struct space *s, vaddr_t va, bool *took)
 		return t;
 	tlb_batch_begin(&b, s);
 	spin_lock(&s->lock);	/* no fork meanwhile: it would share tables that were seen to be own */
-	int err = own_path(&b, va, 0, 0, &span, &t);
+	int err = own_path(&b, va, NULL, &span, &t);
 	spin_unlock(&s->lock);
 	tlb_batch_finish(&b);
 	*took = !err && !span;
@@ -263,6 +219,7 @@ static __always_inline bool is_own_path(struct frame *root, vaddr_t va)
 
 int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
+	const struct keep keep = { start, end, ~0UL };
 	struct frame *root = b->space->root, *leaf;
 	int err = 0;
 	u64 span;
@@ -270,14 +227,15 @@ int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 	if (!b->space->shares)
 		return 0;
 	if (!is_own_path(root, start))
-		err = own_path(b, start, start, end, &span, &leaf);
+		err = own_path(b, start, &keep, &span, &leaf);
 	if (!err && (start ^ (end - 1)) >> pt_shift(2) && !is_own_path(root, end - 1))
-		err = own_path(b, end - 1, start, end, &span, &leaf);
+		err = own_path(b, end - 1, &keep, &span, &leaf);
 	return err;
 }
 
-int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end)
+int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, u64 most)
 {
+	const struct keep keep = { start, end, most };
 	int err = 0;
 
 	if (!b->space->shares)
@@ -286,111 +244,12 @@ int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 		struct frame *leaf;
 		u64 span;
 
-		err = own_path(b, va, 0, 0, &span, &leaf);
+		err = own_path(b, va, &keep, &span, &leaf);
 		if (!span)
 			span = pt_span(2);
 		va = ALIGN_DOWN(va, span) + span;
 	}
 	return err;
-}
-
-int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
-{
-	if (!b->space->shares)
-		return 0;
-	int err = share_own_edges(b, start, end);
-	if (!err)
-		share_zap(b, start, end, PT_RECLAIM_ALWAYS);
-	return err;
-}
-
-/* Unlinks the shared table that SLOT, of an own table, points to for VA. */
-static __noinline void unlink_shared(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct unlinked *u)
-{
-	struct frame *t = frame_of_ptr(slot);
-
-	if (u->n == ARRAY_SIZE(u->table))
-		drop_unlinked(b, u);
-	pt_lock(t);
-	pte_t e = gate(b, t, slot, va, 0, 0);
-	pt_unlock(t);
-	__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);	/* before T's use falls */
-	count(pt_dropped);
-	u->table[u->n++] = pt_child(e);
-}
-
-void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame *child, bool sure, struct pcache *cut)
-{
-	struct unlinked u = { .n = 1, .table = { child } };
-	bool empty = false;
-	struct region *r;
-
-	if (!pt_lock(t))
-		return;
-	pte_t *slot = pt_slot(t, va);
-	if (pte_present(*slot) && pt_child(*slot) == child) {
-		spin_lock_nested(&child->table.lock);
-		empty = sure || !pt_live(child);
-		if (empty)
-			gate(b, t, slot, va, 0, 0);
-		spin_unlock(&child->table.lock);
-	}
-	pt_unlock(t);
-	if (!empty)
-		return;
-	count(pt_dropped);
-	/* Whoever has walked to it by this entry looks again, before its use falls. */
-	if (!cut)
-		__atomic_fetch_add(&b->space->owned, 1, __ATOMIC_RELEASE);
-	else
-		TAILQ_FOREACH(r, &cut->regions, mapping)
-			__atomic_fetch_add(&r->space->owned, 1, __ATOMIC_RELEASE);
-	drop_unlinked(b, &u);
-}
-
-struct zap {
-	struct tlb_batch *b;
-	enum pt_reclaim policy;
-	struct unlinked u;
-};
-
-/* SLOTS: those of an own table of LEVEL, that of START among them. */
-static void zap_below(struct zap *z, pte_t *slots, unsigned level, vaddr_t start, vaddr_t end)
-{
-	u64 span = pt_span(level);
-	pte_t *slot = &slots[pt_index(start, level)];
-
-	for (vaddr_t va = start, next; va < end; va = next, slot++) {
-		next = MIN(ALIGN_DOWN(va, span) + span, end);
-		pte_t e = READ_ONCE(*slot);
-
-		if (!pte_present(e))
-			continue;
-		struct frame *child = pt_child(e);
-		if (!pte_writable(e)) {
-			BUG_ON(next - va != span);	/* an edge that nobody owned */
-			unlink_shared(z->b, slot, va, &z->u);
-		} else if (level > 2) {
-			zap_below(z, frame_ptr(child), level - 1, va, next);
-			pt_unlink_if_empty(z->b, slot, child);
-		} else if (pt_lock(child)) {
-			pt_clear(z->b, child, va, (next - va) >> PAGE_SHIFT);
-			pt_unlock(child);
-			reclaim_leaf(z->b, slot, va, child, z->policy);
-		}
-	}
-}
-
-void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy)
-{
-	struct zap z;
-
-	z.b = b;
-	z.policy = policy;
-	z.u.n = 0;
-	zap_below(&z, pt_slots(b->space->root), PT_LEVELS, start, end);
-	if (z.u.n)
-		drop_unlinked(b, &z.u);
 }
 
 /* Gives TO the entries of FROM's user part: the tables themselves at LEVEL, copies of the tables above it. */
@@ -407,7 +266,7 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 		pte_t *slot = &pt_slots(from)[i], e = *slot;
 
 		if (from->level > level) {
-			struct frame *copy = pt_alloc(from->level - 1, pt_base(from) + i * pt_span(from->level));
+			struct frame *copy = pt_alloc(from->level - 1);
 
 			if (!copy) {
 				err = -ENOMEM;
@@ -434,19 +293,4 @@ int share_fork(struct tlb_batch *b, struct space *parent, struct space *child)
 	WRITE_ONCE(parent->shares, true);
 	child->shares = true;
 	return share_tables(b, parent->root, child->root, tune.fork_share == FORK_SHARE_ALL ? PT_LEVELS : 2);
-}
-
-u64 share_drop_all(struct tlb_batch *b, struct space *s)
-{
-	u64 pages = 0;
-	unsigned left = pt_live(s->root);
-
-	for (unsigned i = 0; left; i++, left--) {
-		i = pt_next_live(s->root, i, USER_ROOT_ENTRIES);
-		pte_t e = pt_slots(s->root)[i];
-
-		gate(b, s->root, &pt_slots(s->root)[i], 0, 0, 0);
-		pages += drop_table(b, pt_child(e));
-	}
-	return pages;
 }

@@ -6,9 +6,9 @@
  * ANDs the write bits along its walk, so nobody can write through it, and no leaf entry need be
  * touched to share it. A path is *own* when every entry on it has the write bit.
  *
- * Whoever shares a table has the very same regions over all that it spans. That is kept so: before a
- * space changes regions of [start, end) it owns the tables that the range covers in part and drops
- * those that it covers whole. Hence a read fault may fill a shared table, once for all its users.
+ * Whoever shares a table has the very same regions over all that it spans, if perhaps at another address (mm/move.h).
+ * That is kept so: before a space changes regions of [start, end) it owns the tables that the range covers in part
+ * and drops those that it covers whole. Hence a read fault may fill a shared table, once for all its users.
  *
  * Locks: a table's use rises only while a table that points to it is locked, and falls under its own lock when
  * its user looks at it no more. So who holds the lock of its parent and sees a use of 1 is the only user, and
@@ -22,10 +22,10 @@
  * over. NULL: no memory. Flushes what it changes. No lock held. */
 struct frame *share_make_own(struct space *s, vaddr_t va, bool *took);
 
-/* Owns the tables that [start, end) of B's space covers in part; or every table there. -ENOMEM: some may have
- * been, which is harmless. Space locked. */
+/* Owns the tables that [start, end) of B's space covers in part; or every table there, but for those that it covers
+ * whole and that span MOST bytes at most. -ENOMEM: some may have been, which is harmless. Space locked. */
 int share_own_edges(struct tlb_batch *b, vaddr_t start, vaddr_t end);
-int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end);
+int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, u64 most);
 
 /* Room for a region in [start, end), where none is: as above, and no shared table is left in it. */
 int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end);

@@ -142,6 +142,8 @@ static __always_inline void count_here(unsigned n)
 /* Has every CPU that may use B's space forget N pages of B, 0: all. */
 static __noinline void flush_everywhere(const struct tlb_batch *b, unsigned n)
 {
+	if (b->everyone)
+		n = 0;			/* others may have the table at another address */
 	struct tlb_request r = { .space = b->everyone ? NULL : b->space, .va = b->page, .upper = b->upper, .count = n };
 	u64 cpus = ~0UL >> (64 - nr_cpus);
 

@@ -49,7 +49,6 @@ static void class_count(void) { leaf()->table.count[PTE_CLASS_ANON]--; }
 static void use_count(void) { leaf()->refs++; }
 static void table_dead(void) { leaf()->dead = true; }
 static void table_level(void) { parent()->level = 3; }
-static void table_base(void) { leaf()->table.where++; }
 static void table_not_table(void) { leaf()->kind = FRAME_ANON; }
 static void group_bit(void) { leaf()->table.groups = 0; }
 static void table_no_exec(void) { *pt_slot(parent(), va) |= PTE_NX; }
@@ -116,7 +115,7 @@ static void checker_fires(void **state)
 #define FAULT(f, words) { #f, f, words }
 		FAULT(live_too_high, "count 0 is 7, should be 6"), FAULT(live_of_parent, "level 2: count 0 is 0"),
 		FAULT(class_count, "count 1 is 3, should be 4"), FAULT(use_count, "has use 2"), FAULT(table_dead, "dead"),
-		FAULT(table_level, "level 3"), FAULT(table_base, "says that it maps"), FAULT(table_not_table, "kind 5"),
+		FAULT(table_level, "level 3"), FAULT(table_not_table, "kind 5"),
 		FAULT(group_bit, "group"), FAULT(table_no_exec, "is no table"), 
 		FAULT(upper_use, "has use 2 and a writable parent"), FAULT(frame_freed, "of kind 1"),
 		FAULT(frame_of_other_kind, "of kind 6"), FAULT(nobody_holds, "nobody holds"),

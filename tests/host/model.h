@@ -11,6 +11,9 @@
 #define ZONES 5
 #define ZONE_PAGES 100
 #define NPAGES (ZONES * ZONE_PAGES)
+#define BLOCKS 9			/* see model_blocks.h */
+#define SAMPLES 8			/* pages of each that are looked at */
+#define ALL_PAGES (NPAGES + BLOCKS * SAMPLES)
 #define OBJECT_PAGES 64
 #define FILES 3
 
@@ -18,6 +21,12 @@
 static const vaddr_t zone[ZONES] = {
 	GiB(1) - PAGES(50), (1UL << 39) - PAGES(40), 0x7f0000200000UL - PAGES(60), GiB(1) + MiB(64) - PAGES(30),
 	(1UL << 39) + GiB(3) + MiB(2) - PAGES(70),
+};
+
+/* Neighbours; across a border of level 3; one at an odd place; and those that span a table of level 2. */
+static const struct { vaddr_t start; u64 length; } block[BLOCKS] = {
+	{ GiB(5), MiB(2) }, { GiB(5) + MiB(2), MiB(2) }, { GiB(5) + MiB(4), MiB(2) }, { GiB(9) - MiB(2), MiB(2) }, { GiB(9), MiB(2) },
+	{ GiB(11) + MiB(1), MiB(2) }, { GiB(16), GiB(1) }, { GiB(17), GiB(1) }, { (3UL << 39), GiB(1) },
 };
 
 struct object {				/* what lies behind a page cache */
@@ -37,13 +46,36 @@ struct page {
 static struct process {
 	struct space *s;
 	unsigned brk;			/* pages of zone 1 */
-	struct page page[NPAGES];
+	struct page page[ALL_PAGES];
 } process[SPACES];
 static struct object files[FILES];
 static u64 seed = 1, step;
 
 static u64 rnd(u64 n) { return fake_random(&seed) % n; }
-static vaddr_t va_of(unsigned p) { return zone[p / ZONE_PAGES] + PAGES(p % ZONE_PAGES); }
+
+/* Sample I of block B, in pages from its start. */
+static u64 block_offset(unsigned b, unsigned i)
+{
+	static const u16 offset[SAMPLES] = { 0, 1, 20, 63, 64, 300, 510, 511 };
+
+	return offset[i] + (i < 5 ? 0 : (block[b].length / MiB(2) - 1) * PT_ENTRIES / (8 - i));
+}
+
+static vaddr_t va_of(unsigned p)
+{
+	unsigned k = p - NPAGES;
+
+	if (p < NPAGES)
+		return zone[p / ZONE_PAGES] + PAGES(p % ZONE_PAGES);
+	return block[k / SAMPLES].start + PAGES(block_offset(k / SAMPLES, k % SAMPLES));
+}
+
+/* How many pages page P of the reference stands for, if it is mapped. */
+static u64 weight_of(unsigned p)
+{
+	return p < NPAGES ? 1 : block[(p - NPAGES) / SAMPLES].length / PAGE_SIZE / SAMPLES;
+}
+
 static vaddr_t word_of(unsigned p) { return va_of(p) + 40; }
 
 static int page_of(vaddr_t va)

@@ -310,7 +310,7 @@ static void do_fork(struct process *m)
 		return;
 	}
 	child->brk = m->brk;
-	for (unsigned p = 0; p < NPAGES; p++) {
+	for (unsigned p = 0; p < ALL_PAGES; p++) {
 		struct page *q = &child->page[p];
 
 		*q = m->page[p];
@@ -334,7 +334,7 @@ static void do_exit(struct process *m)
 		return;
 	kit_space_end(m->s);
 	m->s = NULL;
-	unmap(m->page, NPAGES);
+	unmap(m->page, ALL_PAGES);
 }
 
 static void do_file(void)
@@ -353,7 +353,7 @@ static void do_file(void)
 		return;
 	o->size = from;
 	for (struct process *m = process; m < process + SPACES; m++)
-		for (struct page *q = m->page; q < m->page + NPAGES; q++)
+		for (struct page *q = m->page; q < m->page + ALL_PAGES; q++)
 			if (q->object == o && q->pgoff >= from)
 				q->own = false;
 }

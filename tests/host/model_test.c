@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations by up to eight address spaces (model_ops.h) against a plain reference (model.h). After each
+ * Random operations by up to eight address spaces (model_ops.h, model_blocks.h) against a plain reference (model.h). After each
  * step contents, rights, faults and counts agree. Each space runs on two CPUs in turn, so that stale
  * translations and missing shootdowns show. QUIRE_SEED picks the run, QUIRE_STEPS its length, twice:
  * once under pt_reclaim=always, when no empty table may be there, once under policies that change.
  */
-#include "model_ops.h"
+#include "model_blocks.h"
 
-static void count_empty(struct frame *t, bool own __unused, void *arg)
+static void count_empty(struct frame *t, vaddr_t va __unused, bool own __unused, void *arg)
 {
 	*(long *)arg += pt_live(t) == 0 && t->level < PT_LEVELS;
 }
@@ -36,8 +36,8 @@ static void compare(struct process *m, bool all)
 	u64 size = 0, locked = 0, own = 0;
 
 	check_space(m->s);
-	for (unsigned p = 0; p < NPAGES; p++) {
-		size += m->page[p].mapped;
+	for (unsigned p = 0; p < ALL_PAGES; p++) {
+		size += m->page[p].mapped ? weight_of(p) : 0;
 		locked += m->page[p].locked;
 		own += m->page[p].own;
 	}
@@ -52,7 +52,7 @@ static void compare(struct process *m, bool all)
 	agree((long)u.tables, (long)c.n[PTE_CLASS_NONE]);
 	if (!mixed)
 		agree(empty_tables(m->s), 0);
-	for (unsigned p = 0; p < NPAGES && all; p++) {
+	for (unsigned p = 0; p < ALL_PAGES && all; p++) {
 		u64 got;
 
 		agree(fake_load(m->s, word_of(p), &got), verdict(&m->page[p], false, false));
@@ -79,7 +79,7 @@ static void one_step(void)
 	failing = rnd(8) == 0;
 	if (failing)
 		kit_fail_nth(1 + (u32)rnd(5));
-	switch (rnd(32)) {
+	switch (rnd(36)) {
 	case 0 ... 3: do_map(m, p, n); break;
 	case 4: do_unmap(m, p, n); break;
 	case 5 ... 6: do_protect(m, p, n); break;
@@ -93,12 +93,13 @@ static void one_step(void)
 	case 15: do_fork(m); break;
 	case 16: if (rnd(2)) do_exit(m); break;
 	case 17: do_file(); break;
+	case 32 ... 35: do_block(m); break;
 	case 18: if (rnd(4) == 0) do_tables(m, p, n); break;
 	default: do_access(m, p);
 	}
 	kit_fail_none();
 	if (m->s) {
-		fake_speculate(m->s, va_of((unsigned)rnd(NPAGES)));
+		fake_speculate(m->s, va_of((unsigned)rnd(ALL_PAGES)));
 		compare(m, step % 64 == 0);
 	}
 	if (step % 256 == 0)
@@ -132,7 +133,7 @@ static void random_steps(bool all_policies)
 	for (struct process *m = process; m < process + SPACES; m++)
 		if (m->s) {
 			kit_space_end(m->s);
-			unmap(m->page, NPAGES);
+			unmap(m->page, ALL_PAGES);
 			m->s = NULL;
 		}
 	for (unsigned i = 0; i < FILES; i++)

@@ -162,6 +162,107 @@ static void files(void **state)
 	kit_file_close(f);
 }
 
+#define TABLE PAGES(PT_ENTRIES)
+
+static struct frame *leaf_of(struct space *who, vaddr_t at) { return pt_find(who->root, at); }
+
+/* What is covered whole moves by one entry, shared with a relative or not; the rest page by page. */
+static void whole_tables(void **state)
+{
+	vaddr_t from = kit_anon(s, FAR, 4 * PT_ENTRIES, RW), to = FAR + GiB(3) + TABLE;
+	struct space *child;
+	struct frame *t;
+	u64 v;
+
+	(void)state;
+	for (u64 p = 0; p < 4 * PT_ENTRIES; p += 64)
+		kit_store(s, from + PAGES(p), p + 1);
+	child = space_fork(s);
+	fake_cpu_set(1);
+	t = leaf_of(child, from + TABLE);
+	for (u64 p = 256; p < 4 * PT_ENTRIES; p += 64)
+		want_load(child, from + PAGES(p), p + 1);
+	u64 unshared = counter_sum(C_pt_unshared);
+	assert_int_equal(moved(pt_moved, assert_int_equal(vm_remap(child, from + PAGES(256), PAGES(3 * PT_ENTRIES), PAGES(3 * PT_ENTRIES),
+								  MREMAP_MAYMOVE | MREMAP_FIXED, to + PAGES(256)), to + PAGES(256))), 2);
+	unshared = counter_sum(C_pt_unshared) - unshared;
+	assert_int_equal(unshared, tune.fork_share == FORK_SHARE_ALL ? 4 : tune.fork_share == FORK_SHARE_LEAF ? 2 : 0);
+	assert_ptr_equal(leaf_of(child, to + TABLE), t);
+	assert_int_equal(t->refs, tune.fork_share == FORK_SHARE_NONE ? 1 : 2);
+	want_load(child, to + PAGES(256), 257);
+	want_load(child, to + TABLE, PT_ENTRIES + 1);
+	assert_int_equal(fake_load(child, from + TABLE, &v), FAULT_MAPERR);
+	fake_cpu_set(0);
+	want_load(s, from + TABLE, PT_ENTRIES + 1);
+	v = moved(pt_fill_shared, want_load(s, from + TABLE + PAGES(3), 0));	/* for both, at two addresses */
+	assert_int_equal(v, tune.fork_share != FORK_SHARE_NONE);
+	fake_cpu_set(1);
+	assert_int_equal(moved(fault_zero, want_load(child, to + TABLE + PAGES(3), 0)), !v);
+	kit_store(child, to + TABLE, 7);
+	kit_store(child, to + TABLE + PAGES(3), 8);
+	fake_cpu_set(0);
+	want_load(s, from + TABLE, PT_ENTRIES + 1);
+	want_load(s, from + TABLE + PAGES(3), 0);
+	assert_int_equal(kit_usage(child).anon, 8 + 4 * 8 + 1);
+	kit_check(s);
+	kit_space_end(child);
+}
+
+/* The same two levels up: a table of level 2, and with it 512 leaf tables at most. */
+static void upper_tables(void **state)
+{
+	vaddr_t from = kit_anon(s, FAR & -GiB(1), GiB(2) / PAGE_SIZE, RW), to = from + GiB(900);
+	struct space *child;
+
+	(void)state;
+	for (u64 at = 0; at < GiB(2); at += MiB(256))
+		kit_store(s, from + at, at + 1);
+	child = space_fork(s);
+	assert_int_equal(moved(pt_moved, vm_remap(s, from, GiB(2), GiB(2), MREMAP_MAYMOVE | MREMAP_FIXED, to)), 2);
+	assert_int_equal(moved(pt_moved, vm_remap(s, to, GiB(2), GiB(2), MREMAP_MAYMOVE | MREMAP_FIXED, from + GiB(4))), 2);
+	to = from + GiB(4);
+	for (u64 at = 0; at < GiB(2); at += MiB(256)) {
+		want_load(s, to + at, at + 1);
+		want_load(child, from + at, at + 1);
+		kit_store(s, to + at, at);
+		want_load(child, from + at, at + 1);
+	}
+	kit_space_end(child);
+}
+
+/* A file is cut: found at both addresses of a table that two spaces share, and forgotten by both CPUs. */
+static void cut_at_two_addresses(void **state)
+{
+	struct kit_file *f = kit_file(PT_ENTRIES, false);
+	vaddr_t at = kit_map_file(s, f, FAR, 0, PT_ENTRIES, RW | R_SHARED), to = FAR + 3 * TABLE;
+	struct space *child;
+
+	(void)state;
+	kit_store(s, at + PAGES(300), 1);
+	kit_store(s, at + PAGES(2), 2);
+	child = space_fork(s);
+	fake_cpu_set(1);
+	assert_int_equal(vm_remap(child, at, TABLE, TABLE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	want_load(child, to + PAGES(2), 2);
+	want_load(child, to + PAGES(300), 1);
+	fake_cpu_set(0);
+	want_load(s, at + PAGES(300), 1);
+	pcache_punch(&f->cache, PAGES(300), PAGES(301));
+	for (u32 cpu = 2; cpu--;) {
+		fake_cpu_set(cpu);
+		want_load(cpu ? child : s, (cpu ? to : at) + PAGES(300), kit_file_word(300, 0));
+		want_load(cpu ? child : s, (cpu ? to : at) + PAGES(2), 2);
+	}
+	pcache_resize(&f->cache, PAGES(1));
+	want_no_load(s, at + PAGES(2), FAULT_BUS);
+	fake_cpu_set(1);
+	want_no_load(child, to + PAGES(2), FAULT_BUS);
+	fake_cpu_set(0);
+	kit_space_end(child);
+	vm_unmap(s, at, TABLE);
+	kit_file_close(f);
+}
+
 static void left_in_place(void **state)
 {
 	unsigned flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
@@ -191,7 +292,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(arguments), TEST(in_place), TEST(moving), TEST(to_a_fixed_place), TEST(no_empty_tables),
-		TEST(rights_and_forks_move_along), TEST(files), TEST(left_in_place), TEST(shrink_over_regions),
+		TEST(rights_and_forks_move_along), TEST(files),
+		TEST(whole_tables), TEST(upper_tables), TEST(cut_at_two_addresses), TEST(left_in_place), TEST(shrink_over_regions),
 	};
 
 	return KIT_RUN_EACH_FORK(tests);
