@@ -32,15 +32,21 @@ static uint64_t null_syscall(const struct section *s)
 	return net(ticks, cycles() - start);
 }
 
-static uint64_t anon_write_fault(const struct section *s)
+/* Write to the pages of a region, EACH of which must fault, then unmap it; ticks of the faults. */
+static uint64_t write_faults(const struct section *s, char *at, bool each)
 {
-	char *at = map_anon(REGION, 2 * MIB);
 	uint64_t before = faults(), ticks = write_pages(at, REGION, 1);
 
-	expect_faults(s->name, before, REGION_PAGES);
+	if (each)
+		expect_faults(s->name, before, REGION_PAGES);
 	ticks = net(ticks, write_pages(at, REGION, 1));
 	munmap(at, REGION);
 	return ticks;
+}
+
+static uint64_t anon_write_fault(const struct section *s)
+{
+	return write_faults(s, map_anon(REGION, 2 * MIB), true);
 }
 
 static uint64_t zero_read_fault(const struct section *s)
@@ -58,16 +64,9 @@ static uint64_t zero_read_fault(const struct section *s)
 static uint64_t write_after_zero_read(const struct section *s)
 {
 	char *at = map_anon(REGION, 2 * MIB);
-	uint64_t before, ticks;
 
 	read_pages(at, REGION);
-	before = faults();
-	ticks = write_pages(at, REGION, 1);
-	if (tunable("zero_page", 1))
-		expect_faults(s->name, before, REGION_PAGES);
-	ticks = net(ticks, write_pages(at, REGION, 1));
-	munmap(at, REGION);
-	return ticks;
+	return write_faults(s, at, tunable("zero_page", 1));
 }
 
 static uint64_t populate_write_page(const struct section *s)

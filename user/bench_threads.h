@@ -11,8 +11,8 @@
 #ifndef USER_BENCH_THREADS_H
 #define USER_BENCH_THREADS_H
 
-#include <pthread.h>
 #include <sched.h>
+#include "user/together.h"
 
 #define MOST_THREADS 16
 #define THREAD_SLOT (8 * MIB)
@@ -26,9 +26,7 @@ static struct {
 	/* A thread's pages: in bytes from one's first to the next one's, and from page to page. */
 	size_t apart, step, pages;
 	pthread_barrier_t barrier;
-	struct {
-		uint64_t from, to; /* of this thread's phase; read by thread 0 a barrier later */
-	} __attribute__((aligned(64))) span[MOST_THREADS];
+	struct span span[MOST_THREADS];
 	uint64_t faulting, dropping; /* ticks of all rounds; written by thread 0 alone */
 } team;
 
@@ -40,18 +38,6 @@ static unsigned cpus_online(void)
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return 1;
 	return (unsigned)CPU_COUNT(&set);
-}
-
-/* From the first thread that began its phase to the last that ended it. */
-static uint64_t team_span(void)
-{
-	uint64_t from = UINT64_MAX, to = 0;
-
-	for (unsigned t = 0; t < team.threads; t++) {
-		from = team.span[t].from < from ? team.span[t].from : from;
-		to = team.span[t].to > to ? team.span[t].to : to;
-	}
-	return to - from;
 }
 
 static void *team_run(void *arg)
@@ -73,7 +59,7 @@ static void *team_run(void *arg)
 		if (self == 0) {
 			uint64_t start;
 
-			team.faulting += team_span();
+			team.faulting += longest_span(team.span, team.threads);
 			start = cycles();
 			madvise(team.memory, team.threads * THREAD_SLOT, MADV_DONTNEED);
 			team.dropping += cycles() - start;
@@ -87,9 +73,7 @@ static void *team_run(void *arg)
 /* All rounds of a team; its times are in `team`. Each thread has a slot, or all interleave in one. */
 static void team_work(const char *name, unsigned threads, bool one_table)
 {
-	static pthread_t handles[MOST_THREADS];
 	uint64_t before = faults(), pages, moved;
-	pthread_attr_t attr;
 
 	team.threads = threads;
 	team.apart = one_table ? PAGE : THREAD_SLOT;
@@ -99,17 +83,7 @@ static void team_work(const char *name, unsigned threads, bool one_table)
 	team.faulting = team.dropping = 0;
 	team.memory = map_anon(threads * THREAD_SLOT, THREAD_SLOT);
 	pthread_barrier_init(&team.barrier, NULL, threads);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 64 * KIB);
-	for (unsigned t = 1; t < threads; t++) {
-		int err = pthread_create(&handles[t], &attr, team_run, (void *)(uintptr_t)t);
-
-		if (err)
-			die(err, "%s: thread %u", name, t);
-	}
-	team_run(NULL);
-	for (unsigned t = 1; t < threads; t++)
-		pthread_join(handles[t], NULL);
+	together(threads, team_run);
 	moved = faults() - before;
 	check(moved >= pages || tunable("anon_prefault_order", 0), "%s: %llu faults for %llu pages",
 	      name, (unsigned long long)moved, (unsigned long long)pages);

@@ -10,10 +10,8 @@
  * may still hold them in their TLBs. Every page is read back after the writes and
  * must be zero after the last drop.
  */
-#include "user/quire.h"
-#include <pthread.h>
+#include "user/together.h"
 
-#define MAX_THREADS 512
 #define SLOT (8 * MIB)
 #define TOUCHED (2 * MIB)
 #define PAGES (TOUCHED / PAGE)
@@ -28,11 +26,7 @@ static char *memory;
 static unsigned threads = 1;
 static uint64_t rounds = 10;
 static pthread_barrier_t barrier;
-
-/* When each thread began and ended its phase: written by it, read by thread 0 a barrier later. */
-static struct {
-	uint64_t from, to;
-} __attribute__((aligned(64))) spans[MAX_THREADS];
+static struct span spans[MAX_THREADS];	/* of each thread's phase */
 static uint64_t fault_ticks, drop_ticks, faults_before, faulted; /* written by thread 0 alone */
 
 static void usage(void)
@@ -54,18 +48,6 @@ static uint8_t mark(unsigned thread, uint64_t round, size_t page)
 	return (uint8_t)((thread * 31 + round * 7 + page) % 255 + 1);
 }
 
-/* From the first of so many threads that began a phase to the last that ended it. */
-static uint64_t longest_span(unsigned count)
-{
-	uint64_t from = UINT64_MAX, to = 0;
-
-	for (unsigned t = 0; t < count; t++) {
-		from = spans[t].from < from ? spans[t].from : from;
-		to = spans[t].to > to ? spans[t].to : to;
-	}
-	return to - from;
-}
-
 static void *run(void *arg)
 {
 	unsigned self = (unsigned)(uintptr_t)arg;
@@ -79,7 +61,7 @@ static void *run(void *arg)
 		spans[self].to = cycles();
 		pthread_barrier_wait(&barrier);
 		if (self == 0)
-			fault_ticks += longest_span(threads);
+			fault_ticks += longest_span(spans, threads);
 		for (size_t p = 0; p < PAGES; p++)
 			check((uint8_t)own[p * PAGE] == mark(self, r, p),
 			      "thread %u lost page %zu in round %llu", self, p,
@@ -93,7 +75,7 @@ static void *run(void *arg)
 		spans[self].to = cycles();
 		pthread_barrier_wait(&barrier);
 		if (self == 0)
-			drop_ticks += longest_span(drop_all ? 1 : threads);
+			drop_ticks += longest_span(spans, drop_all ? 1 : threads);
 		pthread_barrier_wait(&barrier);
 	}
 	if (self == 0)
@@ -107,10 +89,8 @@ static void *run(void *arg)
 
 int main(int argc, char **argv)
 {
-	static pthread_t handles[MAX_THREADS];
 	uint64_t pages, tables_before, tables_after;
-	pthread_attr_t attr;
-	int option, err;
+	int option;
 
 	prog = base_name(argv[0]);
 	while ((option = next_option(argc, argv, "jr:h")) != -1) {
@@ -126,17 +106,8 @@ int main(int argc, char **argv)
 	memory = map_anon(threads * SLOT, SLOT);
 	tables_before = status_kb("VmPTE");
 	pthread_barrier_init(&barrier, NULL, threads);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 64 * KIB);
 	faults_before = faults();
-	for (unsigned t = 1; t < threads; t++) {
-		err = pthread_create(&handles[t], &attr, run, (void *)(uintptr_t)t);
-		if (err)
-			die(err, "thread %u", t);
-	}
-	run(NULL);
-	for (unsigned t = 1; t < threads; t++)
-		pthread_join(handles[t], NULL);
+	together(threads, run);
 	pages = rounds * threads * PAGES;
 	madvise(memory, threads * SLOT, MADV_DONTNEED);
 	tables_after = status_kb("VmPTE");

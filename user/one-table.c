@@ -10,12 +10,10 @@
  * and every mark must be found at the end of a round). Before the last round it stops, so
  * that this round's marks must all be there, and after a final drop every page must be zero.
  */
-#include "user/quire.h"
-#include <pthread.h>
+#include "user/together.h"
 #include <stdatomic.h>
 #include <time.h>
 
-#define MAX_THREADS 512
 #define RANGE (2 * MIB)
 #define PAGES (RANGE / PAGE)
 
@@ -27,10 +25,12 @@ static pthread_barrier_t barrier;
 static atomic_bool done;
 static atomic_ullong lost, drops;
 
-/* When each thread began and ended its rounds; ticks of its touches alone. */
+static struct span spans[MAX_THREADS]; /* of each thread's rounds */
+
+/* What a thread's touches alone came to: written by it, read when it has ended. */
 static struct {
-	uint64_t from, to, touches, ticks;
-} __attribute__((aligned(64))) spans[MAX_THREADS];
+	uint64_t touches, ticks;
+} __attribute__((aligned(64))) own[MAX_THREADS];
 
 static void usage(void)
 {
@@ -54,9 +54,9 @@ static void touch(unsigned self, uint64_t round)
 
 	for (size_t p = self; p < PAGES; p += threads) {
 		poke(memory + p * PAGE, mark(self, round, p));
-		spans[self].touches++;
+		own[self].touches++;
 	}
-	spans[self].ticks += cycles() - from;
+	own[self].ticks += cycles() - from;
 }
 
 static void look(unsigned self, uint64_t round, bool whole)
@@ -131,28 +131,9 @@ static void *run_last(void *arg)
 	return NULL;
 }
 
-/* Run fn in all threads, the caller being thread 0. */
-static void together(void *(*fn)(void *))
-{
-	static pthread_t handles[MAX_THREADS];
-	pthread_attr_t attr;
-	int err;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 64 * KIB);
-	for (unsigned t = 1; t < threads; t++) {
-		err = pthread_create(&handles[t], &attr, fn, (void *)(uintptr_t)t);
-		if (err)
-			die(err, "thread %u", t);
-	}
-	fn(NULL);
-	for (unsigned t = 1; t < threads; t++)
-		pthread_join(handles[t], NULL);
-}
-
 int main(int argc, char **argv)
 {
-	uint64_t from = UINT64_MAX, to = 0, touches = 0, ticks = 0;
+	uint64_t span, touches = 0, ticks = 0;
 	pthread_t dropper;
 	int option, err;
 
@@ -176,19 +157,18 @@ int main(int argc, char **argv)
 	err = no_drop ? 0 : pthread_create(&dropper, NULL, run_dropper, NULL);
 	if (err)
 		die(err, "the dropper");
-	together(run);
+	together(threads, run);
 	atomic_store(&done, true);
 	if (!no_drop)
 		pthread_join(dropper, NULL);
 	faulted = faults() - faults_before;
+	span = longest_span(spans, threads);
 	for (unsigned t = 0; t < threads; t++) {
-		from = spans[t].from < from ? spans[t].from : from;
-		to = spans[t].to > to ? spans[t].to : to;
-		touches += spans[t].touches;
-		ticks += spans[t].ticks;
+		touches += own[t].touches;
+		ticks += own[t].ticks;
 	}
 	drop();
-	together(run_last);
+	together(threads, run_last);
 
 	row("threads", threads);
 	row("rounds", rounds);
@@ -197,7 +177,7 @@ int main(int argc, char **argv)
 	row("drops", atomic_load(&drops));
 	row("found_dropped", atomic_load(&lost));
 	row_ratio("ticks_per_touch", ticks, touches);
-	row_ratio("ticks_per_fault", to - from, faulted);
+	row_ratio("ticks_per_fault", span, faulted);
 	rows_end();
 	return 0;
 }

@@ -242,7 +242,7 @@ static bool round_of(uint64_t round_seed, uint64_t allowed_s)
 {
 	pid_t pids[MAX_PROCESSES];
 	struct timespec start, nap = { 0, 5000000 };
-	unsigned left = processes;
+	unsigned left = processes, said = 0;
 	int status;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -272,6 +272,10 @@ static bool round_of(uint64_t round_seed, uint64_t allowed_s)
 			pids[i] = 0;
 			left--;
 		}
+		if (since(&start) / 10000 > said)
+			fprintf(stderr, "# %u s, %llu steps, %llu forks\n", ++said * 10,
+				(unsigned long long)atomic_load(&head->counts[STEPS]),
+				(unsigned long long)atomic_load(&head->counts[FORKS]));
 		if (since(&start) < allowed_s * 1000)
 			continue;
 		for (unsigned i = 0; i < processes; i++) {
