@@ -152,7 +152,7 @@ static __always_inline enum fault_result find(struct fault *f)
 		spin_unlock(&s->lock);
 		return FAULT_AGAIN;
 	}
-	struct region *r = region_at(s, f->va);
+	struct region *r = region_look(s, f->seq, f->va);
 	if (unlikely(!r))
 		return grow_stack(s, f->va);
 	f->region = r;

@@ -2,8 +2,8 @@
 /*
  * Owns: the tree of regions of a space: finding, inserting, splitting, merging. Nothing here touches a page
  * table. See mm/space.h for locks: changers hold the space's lock with seq odd; a fault may look up
- * without it, on a tree that is being rotated, because region memory is never given to another use while
- * a CPU looks (objects of one cache, and interrupts are off) and because what it found is validated later.
+ * without it, on a tree that is being rotated, because a region is freed only when every CPU that may look at it has
+ * left the kernel (mm/limbo.h), and because what it found is validated later.
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/print.h"
@@ -13,6 +13,10 @@
 #include "mm/space.h"
 
 static KMEM_CACHE(region_cache, "region", struct region);
+
+/* What a CPU found last without the lock. It is in the tree for as long as seq has not moved. */
+struct found { u64 id; struct region *region; u32 seq; };	/* id: the space's; 0: nothing */
+static DEFINE_PERCPU(struct found, found);
 
 static int region_order(const struct region *a, const struct region *b)
 {
@@ -40,15 +44,29 @@ struct region *region_at_or_above(struct space *s, vaddr_t va)
 
 struct region *region_at(struct space *s, vaddr_t va)
 {
-	struct region *r = READ_ONCE(s->hint);
+	struct region *r = region_at_or_above(s, va);
 
-	if (likely(r && va >= r->start && va < r->end))
-		return r;
-	r = region_at_or_above(s, va);
-	if (!r || va < r->start)
-		return NULL;
-	WRITE_ONCE(s->hint, r);
+	return r && va >= r->start ? r : NULL;
+}
+
+static __noinline struct region *look(struct space *s, u32 seq, vaddr_t va)
+{
+	struct region *r = region_at(s, va);
+
+	if (r)
+		this_cpu(found) = (struct found){ s->id, r, seq };
 	return r;
+}
+
+struct region *region_look(struct space *s, u32 seq, vaddr_t va)
+{
+	if (likely(this_cpu(found).id == s->id && this_cpu(found).seq == seq)) {
+		struct region *r = this_cpu(found).region;
+
+		if (likely(va >= r->start && va < r->end))
+			return r;
+	}
+	return look(s, seq, va);
 }
 
 struct region *region_next(struct region *r)
@@ -120,8 +138,6 @@ void region_remove(struct space *s, struct region *r)
 
 	unlink_cache(r);
 	RB_REMOVE(region_tree, &s->regions, r);
-	if (s->hint == r)
-		WRITE_ONCE(s->hint, NULL);
 	s->nr_regions--;
 	s->pages -= pages;
 	if (r->flags & R_LOCKED)
@@ -166,7 +182,6 @@ struct region *region_remove_all(struct space *s)
 		dropped = r;
 	}
 	RB_INIT(&s->regions);
-	s->hint = NULL;
 	s->nr_regions = 0;
 	s->pages = s->locked_pages = 0;
 	return dropped;

@@ -230,10 +230,12 @@ long vm_remap(struct space *s, vaddr_t old, u64 old_len, u64 new_len, unsigned f
 	space_change_end(s);
 	region_free_list(m.dropped);
 	if (result >= 0 && m.new_len > m.old_len) {
+		spin_lock(&s->lock);
 		struct region *r = region_at(s, result);
-
-		if (r && r->flags & R_LOCKED)
-			vm_populate(s, result, m.new_len, r->flags & R_WRITE);
+		u32 rights = r && r->flags & R_LOCKED ? r->flags & R_PROT : 0;
+		spin_unlock(&s->lock);
+		if (rights)
+			vm_populate(s, result, m.new_len, rights & R_WRITE);
 	}
 	check_after(s, false);
 	return result;

@@ -66,7 +66,6 @@ struct space {
 	struct spinlock lock;
 	u32 nr_regions;
 	struct region_tree regions;
-	struct region *hint;		/* the region found last */
 	bool shares;			/* some of its tables may have other users (share.h) */
 	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c */
 		struct spinlock lock;	/* RANK_KEPT */
@@ -101,9 +100,10 @@ void space_each(void (*fn)(struct space *s, void *arg), void *arg);
 void space_change_begin(struct space *s);
 void space_change_end(struct space *s);
 
-/* The region that contains VA, or the first above it; NULL. Under the lock (or validated by seq). */
+/* The region that contains VA, or the first above it; NULL. Under the lock. */
 struct region *region_at_or_above(struct space *s, vaddr_t va);
 struct region *region_at(struct space *s, vaddr_t va);
+struct region *region_look(struct space *s, u32 seq, vaddr_t va);	/* without; good if s->seq, even, still is SEQ */
 struct region *region_next(struct region *r);
 struct region *region_prev(struct region *r);
 struct region *region_last(struct space *s);

@@ -174,6 +174,37 @@ static void faults_and_protect(void **state)
 	crowd_run(CPUS, write_or_forbid);
 }
 
+/* --- regions that come and go: nobody finds one that has gone ------------------------------------------ */
+
+static void use_or_unmap(unsigned cpu)
+{
+	struct vm_map_args a = { .addr = AREA, .length = PAGES(4), .flags = RW | R_MAY_WRITE, .fixed = true };
+	u64 seed = cpu, v;
+
+	while (cpu ? crowd_use() : crowd_change(TURNS)) {
+		u64 p = fake_random(&seed) % 4;
+		enum fault_result r = cpu ? fake_load(s, word(p, 0), &v) : FAULT_OK;
+
+		if (cpu) {
+			crowd_want(r == FAULT_OK || r == FAULT_MAPERR);
+			crowd_want(fake_load(s, word(8 + p, 0), &v) == FAULT_OK);
+			continue;
+		}
+		crowd_want(vm_map(s, &a) == (long)AREA);
+		crowd_want(fake_store(s, word(p, 0), 1) == FAULT_OK);
+		crowd_want(vm_unmap(s, AREA, PAGES(4)) == 0);
+		crowd_want(fake_load(s, word(p, 0), &v) == FAULT_MAPERR);
+	}
+}
+
+static void faults_and_regions(void **state)
+{
+	(void)state;
+	kit_anon(s, word(8, 0), 4, R_READ);
+	crowd_run(CPUS, use_or_unmap);
+	kit_check(s);
+}
+
 /* --- pages that move ------------------------------------------------------------------------------- */
 
 static void use_or_move(unsigned cpu)
@@ -292,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
+		TEST(faults_and_regions),
 		TEST(faults_and_remap), TEST(faults_and_truncation), TEST(faults_and_strangers),
 	};
 

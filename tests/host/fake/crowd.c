@@ -103,7 +103,7 @@ void crowd_run(unsigned n, void (*fn)(unsigned cpu))
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^find$\n"
+	return "race:region_tree_RB_\nrace:^region_at_or_above$\nrace:^region_at$\nrace:^region_look$\nrace:^find$\n"
 	       "race:^pt_unlink_if_empty$\nrace:^frame_nr_kind$\n";
 }
 
