@@ -2,9 +2,13 @@
 /*
  * Owns: how much one fault does, from what its region has shown so far (struct ahead):
  *
- *   around    the window of neighbours that a read fault on a file maps. It is fault_around_bytes, and from there
- *             each region widens or closes its own by the accessed bits of what it was given last.
- *             A closed one opens when faults come side by side, or to a table that is filling up.
+ *   around    the window of neighbours that a read fault on a file maps. A region that one table holds begins with
+ *             fault_around_bytes; a larger one closed, with nothing, so that who touches it here and there pays for
+ *             nothing. It opens when a page beside the fault has been accessed, widens while half of what it gave
+ *             last is accessed by the next fault, narrows where not an eighth is; each time in vain it takes a longer run.
+ *             Where no run shows, a table that has taken DENSE faults is filled: to hire no longer than to buy costs (the
+ *             ski rental of Karlin, Manasse, Rudolph and Sleator). Whether that was right shows late: it is judged when
+ *             the region has seen as many faults again, and then tables are filled sooner, or later, or never.
  *   run       how many anonymous pages a fault gives: twice the last time's while each begins where the
  *             one before ended, one after a miss.
  *   guess     whether who reads fresh anonymous memory will write to it: 6 of 8 zero pages replaced while
@@ -17,10 +21,10 @@
 #include "mm/fault_case.h"
 
 #define WIDEST 21			/* log2 of the largest window */
-#define OPENED (PAGE_SHIFT + 2)		/* that of one that was closed, on trial */
+#define DOUBT_MAX 4		/* 16 pages in a row */
 #define DENSE_WINDOW 16
-#define LEARNING 4			/* windows measured whole before a region is known */
-#define PIECE (MiB(1) / 4)		/* then one piece in four is */
+#define DENSE 6				/* 48 pages: for these a table has cost as many faults as all its pages would */
+#define PROBE 16UL			/* pages of a window by which it is judged */
 #define RUN_MAX 9
 #define GUESS_ENOUGH 6
 #define GUESS_SAMPLE 16
@@ -31,55 +35,58 @@ static unsigned base_order(void)
 	return (unsigned)__builtin_ctz(tune.fault_around_bytes);
 }
 
-static __racy unsigned order_of(const struct ahead *a)
-{
-	int order = (int)base_order() + a->shift;
-
-	return (unsigned)MAX(MIN(order, WIDEST), PAGE_SHIFT);
-}
-
-static __racy void set_order(struct ahead *a, unsigned from, int to)
-{
-	to = MAX(MIN(to, WIDEST), PAGE_SHIFT);
-	a->shift = (signed char)(to - (int)base_order());
-	a->closed = to == PAGE_SHIFT;
-	if (to > (int)from)
-		count(around_wider);
-	else if (to < (int)from)
-		count(around_closer);
-}
-
-/* How much of the piece measured last has been accessed since it was given? */
+/* How much of what was given last has been accessed? Of what filled a table, until it is due, only hits tell. */
 static __noinline __racy void judge(struct fault *f, struct ahead *a)
 {
-	vaddr_t last = a->last;
-	unsigned n = last & ~PAGE_MASK, order = order_of(a), step = n / 16 | 1, seen = 0, hit = 0;
+	unsigned n = a->last & ~PAGE_MASK, seen = 0, hit = 0;
 	bool own;
-	pte_t *slot = pt_find_slot(f->space->root, last & PAGE_MASK, &own);
+	pte_t *slot = pt_find_slot(f->space->root, a->last & PAGE_MASK, &own);
 
-	a->last = 0;
-	for (unsigned i = 0; slot && i < n; i += step) {
+	for (unsigned i = 0; slot && i < n; i++) {
 		pte_t e = READ_ONCE(slot[i]);
 
 		seen += pte_marked(e) != 0;
 		hit += pte_marked(e) && pte_young(e);
 	}
-	if (hit * 8 < seen)
-		set_order(a, order, (int)order - (order > DENSE_WINDOW ? 4 : 2));
-	else if (seen && hit * 2 >= seen)
-		set_order(a, order, (int)order + 2);
+	bool good = seen && hit * 2 >= seen, bad = hit * 8 < seen;
+	if (!good && a->due && !(a->faults >> a->due))
+		return;
+	a->last = 0;
+	if (good)
+		count(around_wider);
+	else if (bad)
+		count(around_closer);
+	if (a->due) {
+		a->dense = (u8)(good ? MAX(a->dense / 2, 1) : bad ? MIN(a->dense * 2, PT_ENTRIES / 8) : a->dense);
+	} else if (good) {
+		a->order = (u8)MIN(a->order + 3, WIDEST);
+		a->doubt = 0;
+	} else if (bad) {
+		a->order = (u8)MAX(a->order - (a->order > DENSE_WINDOW ? 4 : 2), PAGE_SHIFT);
+		a->doubt = (u8)MIN(a->doubt + 1, DOUBT_MAX);
+	}
 }
 
 static __racy unsigned adapted_order(struct fault *f, struct ahead *a)
 {
+	if (!a->order) {
+		a->order = (u8)(f->end - f->start > pt_span(2) ? PAGE_SHIFT : base_order());
+		a->dense = DENSE;
+	}
 	if (a->last)
 		judge(f, a);
-	unsigned order = order_of(a);
-	if (order == PAGE_SHIFT && around_beside(f)) {
-		order = OPENED;
-		set_order(a, PAGE_SHIFT, OPENED);
+	if (a->order == PAGE_SHIFT && around_beside(f, 1) && around_beside(f, 1 << a->doubt))
+		a->order = (u8)base_order();
+	if (around_dense(f)) {
+		if (!a->last)
+			a->due = (u8)(33 - __builtin_clz(a->faults | 1U));	/* twice to four times as many */
+		return WIDEST;
 	}
-	return order < DENSE_WINDOW && pt_live(f->table) >= AROUND_DENSE ? DENSE_WINDOW : order;
+	if (a->order > PAGE_SHIFT) {
+		a->due = 0;
+		a->last = 0;
+	}
+	return a->order;
 }
 
 __racy struct window around_window(struct fault *f)
@@ -88,28 +95,21 @@ __racy struct window around_window(struct fault *f)
 	unsigned order = tune.fault_around_adapt ? adapted_order(f, a) : base_order();
 
 	if (f->flags & R_SEQUENTIAL)
-		order = MIN(order + 2, (unsigned)WIDEST);
+		order = MIN(MAX(order, base_order()) + 2, (unsigned)WIDEST);
 	vaddr_t from = f->va >> order << order;
 	return (struct window){ .from = MAX(from, f->start), .to = MIN(from + (1UL << order), f->end) };
 }
 
-__racy bool around_measured(struct fault *f, vaddr_t va, unsigned n)
+/* The middle of a window tells of all of it, from whichever end a scan comes. */
+__racy struct window around_probe(struct fault *f, struct window w)
 {
 	struct ahead *a = &f->region->ahead;
-	bool measured = !tune.fault_around_young ||
-			(tune.fault_around_adapt && (a->turn < LEARNING || !((va / PIECE + a->turn) & 3)));
+	u64 pages = (w.to - w.from) >> PAGE_SHIFT, n = MIN(pages, PROBE);
+	vaddr_t from = w.from + (pages - n) / 2 * PAGE_SIZE;
 
-	if (measured)
-		a->last = va | n;
-	return measured;
-}
-
-__racy void around_given(struct fault *f)
-{
-	struct ahead *a = &f->region->ahead;
-
-	if (++a->turn == 0)
-		a->turn = LEARNING;
+	if (!a->last)
+		a->last = from | n;
+	return tune.fault_around_young ? (struct window){ .from = from, .to = from + n * PAGE_SIZE } : w;
 }
 
 __racy struct window around_run(struct fault *f)

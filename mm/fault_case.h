@@ -91,19 +91,28 @@ enum fault_result fault_spurious(struct fault *f);	/* all is well: forget a stal
  */
 struct window { vaddr_t from, to; };
 struct window around_window(struct fault *f);		/* what a read fault on a file is to map, its page included */
-#define AROUND_DENSE (PT_ENTRIES / 4)	/* live entries of a table from which on the rest is worth having */
-static inline bool around_beside(const struct fault *f)	/* has the page before or after F's been accessed? */
+struct window around_probe(struct fault *f, struct window w);	/* what of it shows whether it has been accessed */
+static __racy inline bool around_beside(const struct fault *f, int far)	/* is what lies so far before or after accessed? */
 {
-	unsigned i = pt_index(f->va, 1);
+	int i = (int)pt_index(f->va, 1);
 
-	return (i > 0 && pte_young(READ_ONCE(f->slot[-1]))) || (i < PT_ENTRIES - 1 && pte_young(READ_ONCE(f->slot[1])));
+	return (i >= far && pte_young(READ_ONCE(f->slot[-far]))) || (i < PT_ENTRIES - far && pte_young(READ_ONCE(f->slot[far])));
+}
+static __racy inline bool around_dense(const struct fault *f)	/* does F's table hold so much that it is to be filled? */
+{
+	const u16 *n = f->table->table.count;
+
+	return n[PTE_CLASS_FILE] + n[PTE_CLASS_SHMEM] >= f->region->ahead.dense * 8;
 }
 static __racy inline bool around_closed(const struct fault *f)	/* nothing is to be given but F's page */
 {
-	return f->region->ahead.closed && tune.fault_around_adapt && pt_live(f->table) < AROUND_DENSE && !around_beside(f);
+	struct ahead *a = &f->region->ahead;
+
+	if (a->order != PAGE_SHIFT || !tune.fault_around_adapt || f->flags & R_SEQUENTIAL)
+		return false;
+	a->faults++;
+	return pt_live(f->table) == 1 || (!around_beside(f, 1) && !around_dense(f));
 }
-bool around_measured(struct fault *f, vaddr_t va, unsigned n);	/* are these of it to bear marks? */
-void around_given(struct fault *f);			/* a window has been */
 struct window around_run(struct fault *f);		/* what an anonymous fault is to give, its page included */
 /* Fresh anonymous memory is read: will it be written to? First what is quickly said, then the whole. */
 #define GUESS_TURN 8			/* reads between two looks at how many were followed by writes */

@@ -71,22 +71,16 @@ static __always_inline enum fault_result lock_page(struct fault *f, struct frame
 	return result;
 }
 
-/* Stores what the cache holds of the pages from VA on, LEFT of them, where nothing is mapped. AHEAD: nobody has asked
- * for them. Cache and table locked. */
-static unsigned fill(struct fault *f, vaddr_t va, unsigned left, pte_t like, bool ahead)
+/* Stores what the cache holds of [va, to) where nothing is mapped; how many. Cache and table locked. */
+static unsigned fill(struct fault *f, vaddr_t va, vaddr_t to, pte_t like)
 {
-	unsigned filled = 0, n, some;
+	unsigned filled = 0, n;
 
-	for (; left; left -= n, va += n * PAGE_SIZE) {
-		n = left;
+	for (; va < to; va += n * PAGE_SIZE) {
+		n = (to - va) >> PAGE_SHIFT;
 		struct frame *const *page = pcache_run(f->cache, fault_index(f, va), &n);
-		if (!page)
-			continue;
-		bool measured = ahead && around_measured(f, va, n);
-		some = pt_fill(f->table, va, n, measured ? pte_mark_ahead(like) : like, page);
-		if (measured)
-			count_add(around_measured, some);
-		filled += some;
+		if (page)
+			filled += pt_fill(f->table, va, n, like, page);
 	}
 	if (unlikely(!f->own))
 		count_add(pt_fill_shared, filled);
@@ -95,18 +89,26 @@ static unsigned fill(struct fault *f, vaddr_t va, unsigned left, pte_t like, boo
 
 static __noinline void fill_window(struct fault *f, pte_t like)
 {
-	struct window w = around_window(f);
-	unsigned filled;
+	struct window w = around_window(f), probe = { w.to, w.to };
+	unsigned filled = 0, measured = 0;
 
 	if (w.to - w.from <= PAGE_SIZE)
 		return;
 	f->from = w.from;
 	f->until = w.to;
-	filled = fill(f, w.from, (w.to - w.from) >> PAGE_SHIFT, like, true);
+	/* A region that gets all it can has nothing more to learn from it. */
+	if ((tune.fault_around_adapt && w.to - w.from < f->end - f->start) || !tune.fault_around_young) {
+		probe = around_probe(f, w);
+		measured = filled = fill(f, probe.from, probe.to, pte_mark_ahead(like));
+	}
+	if (w.from < probe.from)
+		filled += fill(f, w.from, probe.from, like);
+	if (probe.to < w.to)
+		filled += fill(f, probe.to, w.to, like);
 	if (filled) {
-		around_given(f);
 		count(around_windows);
 		count_add(around_mapped, filled);
+		count_add(around_measured, measured);
 	}
 }
 
@@ -130,7 +132,7 @@ enum fault_result fault_file(struct fault *f)
 	frame_get(page);
 	pt_store_empty(f->table, f->slot, like | frame_pa(page));
 	if (unlikely(f->until))
-		count_add(populate_pages, fill(f, f->va, (f->until - f->va) >> PAGE_SHIFT, like, false));
+		count_add(populate_pages, fill(f, f->va, f->until, like));
 	else if (tune.fault_around_bytes > PAGE_SIZE && !f->write && !(f->flags & R_RANDOM) && !around_closed(f))
 		fill_window(f, like);
 	pt_unlock(f->table);

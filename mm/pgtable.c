@@ -325,18 +325,20 @@ unsigned pt_fill_same(struct frame *table, vaddr_t va, unsigned n, pte_t like, s
 	return fill(table, va, n, like, &page, n, FILL_SAME);
 }
 
+static __always_inline pte_t any(const pte_t *e) { return e[0] | e[1] | e[2] | e[3]; }
 void pt_judge(const struct frame *t, vaddr_t va, unsigned n)
 {
 	const pte_t *slots = pt_slots(t);
 	unsigned i = pt_index(va, 1), end = i + n;
 
 	for (unsigned stop; i < end; i = stop) {
+		const pte_t *g = &slots[i & -(1U << PT_GROUP_SHIFT)];
+
 		stop = MIN((i | ((1U << PT_GROUP_SHIFT) - 1)) + 1, end);
-		if (!(t->table.groups >> (i >> PT_GROUP_SHIFT) & 1))
-			continue;
-		for (; i < stop; i++)
-			if (pte_marked(slots[i]))
-				gate_judge(slots[i]);
+		if (t->table.groups >> (i >> PT_GROUP_SHIFT) & 1 && pte_marked(any(g) | any(g + 4) | any(g + 8) | any(g + 12)))
+			for (; i < stop; i++)
+				if (pte_marked(slots[i]))
+					gate_judge(slots[i]);
 	}
 }
 

@@ -28,15 +28,17 @@ enum region_flag {
 
 /* What faults have learnt of a region (mm/around.c). Hints: read and written without a lock. */
 struct ahead {
-	signed char shift;			/* its window is fault_around_bytes << shift */
-	u8 turn;			/* windows given */
+	u8 order;			/* log2 of its window's bytes; PAGE_SHIFT: closed; 0: there has been no fault yet */
+	u8 doubt;			/* times that the window was opened in vain */
+	u8 dense;			/* a table that holds eight times so many pages of files is filled */
+	u8 due;				/* log2 of the faults at which what has filled a table is judged; 0: a window's */
+	u32 faults;			/* that found the window closed */
 	u8 run;				/* log2 of the anonymous pages that the last fault gave */
-	bool closed;			/* that is one page, and stays so until neighbours are accessed */
 	bool guessing;			/* reads are given writable pages */
 	u8 reads, writes;		/* zero pages given, and those replaced, in this turn of guessing */
-	vaddr_t last;			/* the window to be judged: its first page, and in the low bits its pages; 0: none */
+	vaddr_t last;			/* what is to be judged: its first page, and in the low bits its pages; 0: nothing */
 	vaddr_t next;			/* where the next fault comes if the run goes on */
-};
+} __attribute__((packed, aligned(4)));		/* so that it follows flags without a gap */
 
 struct region {
 	RB_ENTRY(region) node;

@@ -7,7 +7,7 @@
 #ifndef USER_BENCH_AROUND_H
 #define USER_BENCH_AROUND_H
 
-enum { WINDOW_64K, WINDOW_OFF };
+enum { WINDOW_64K, WINDOW_OFF, SPARSE, LINEAR };
 
 /* Set a tunable of Quire to a number or a word; nothing happens elsewhere. */
 static void set_tunable(const char *name, const char *value)
@@ -91,6 +91,49 @@ static uint64_t private_file_write_fault(const struct section *s)
 	return ticks;
 }
 
+/* The ticks of reading every step-th byte of a mapping, without those of the loop. */
+static uint64_t first_read(char *at, size_t bytes, size_t step)
+{
+	uint64_t ticks[2], sum = 0;
+
+	for (int again = 0; again < 2; again++) {
+		ticks[again] = cycles();
+		for (char *p = at; p < at + bytes; p += step)
+			sum += peek(p);
+		ticks[again] = cycles() - ticks[again];
+	}
+	check(sum == 2 * (bytes / step) * 'x', "what was read of a file is wrong");
+	return net(ticks[0], ticks[1]);
+}
+
+/* What the first reading of a file costs where windows adapt over what it costs with the best fixed one, per cent: a page
+ * per 2 MiB over no window, all pages over 2 MiB. */
+static uint64_t adapted_over_best(const struct section *s)
+{
+	uint64_t best[2] = { UINT64_MAX, UINT64_MAX }; /* fixed, adapted */
+	int fd = open("/tmp/adapted.tmp", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	unlink("/tmp/adapted.tmp");
+	for (size_t at = 0; at < s->memory; at += PAGE)
+		check(pwrite(fd, "x", 1, (off_t)at) == 1, "%s: the file is not written", s->name);
+	for (int turn = 0; turn < 4; turn++) {
+		char *at = mmap(NULL, s->memory, PROT_READ, MAP_PRIVATE, fd, 0);
+		bool adapts = turn & 1;
+		uint64_t ticks;
+
+		if (at == MAP_FAILED)
+			die(errno, "mmap of a file");
+		set_tunable("fault_around_adapt", adapts ? "1" : "0");
+		set_tunable("fault_around_bytes", adapts ? "65536" : s->arg == SPARSE ? "4096" : "2097152");
+		ticks = first_read(at, s->memory, s->arg == SPARSE ? 2 * MIB : PAGE);
+		best[adapts] = ticks < best[adapts] ? ticks : best[adapts];
+		munmap(at, s->memory);
+	}
+	set_tunable("fault_around_bytes", "65536");
+	close(fd);
+	return (best[1] * 1000 / best[0] + 5) / 10;
+}
+
 /* A linear run of writes, up to 16 pages a fault. */
 static uint64_t anon_write_run(const struct section *s)
 {
@@ -127,6 +170,9 @@ static uint64_t read_then_write_page(const struct section *s)
 static const struct section around_sections[] = {
 	ROW("file_read_page", file_read_page, REGION_PAGES, REGION, 0),
 	ROW("file_fault_window_off", file_read_page, REGION_PAGES, REGION, WINDOW_OFF),
+	ROW("around_sparse_16_percent", adapted_over_best, 0, 32 * MIB, SPARSE),
+	ROW("around_sparse_128_percent", adapted_over_best, 0, 256 * MIB, SPARSE),
+	ROW("around_linear_percent", adapted_over_best, 0, 32 * MIB, LINEAR),
 	ROW("anon_write_run", anon_write_run, REGION_PAGES, REGION, 0),
 	ROW("read_then_write_page", read_then_write_page, REGION_PAGES, REGION, 0),
 	ROW("private_file_write_fault", private_file_write_fault, REGION_PAGES, 2 * REGION, 0),

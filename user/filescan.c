@@ -13,7 +13,7 @@
 static void usage(void)
 {
 	fputs("usage: filescan [options]\n" SCAN_USAGE
-	      "  -m, --map KIND      private (default) or shared\n"
+	      "  -m, --map KIND      private (default), shared, or code: private and executable\n"
 	      "  -f, --file PATH     a file or disk that is there, and is not changed (/disk/...,\n"
 	      "                      /dev/vda); default: one made in /tmp, and removed\n"
 	      "  -u, --uncached      with -f: its pages are dropped before each round, and come\n"
@@ -102,18 +102,19 @@ static uint64_t scan_pass(const struct scan *s, char *at)
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = { "private", "shared", NULL };
+	static const char *const kinds[] = { "private", "shared", "code", NULL };
+	enum { SHARED = 1, CODE };
 	uint64_t best = UINT64_MAX, best_unmap = UINT64_MAX, faulted = 0, resident = 0, major = 0;
 	bool uncached = false;
 	const char *path = NULL;
-	int option, fd, shared = 0;
+	int option, fd, kind = 0;
 	struct scan s;
 
 	prog = "filescan";
 	scan_init(&s);
 	while ((option = long_option(argc, argv, SCAN_OPTIONS "m:f:u", scan_options)) != -1) {
 		switch (option) {
-		case 'm': shared = parse_choice("map", optarg, kinds); break;
+		case 'm': kind = parse_choice("map", optarg, kinds); break;
 		case 'f': path = optarg; break;
 		case 'u': uncached = true; break;
 		case 'h': usage(); return 0;
@@ -121,13 +122,15 @@ int main(int argc, char **argv)
 		}
 	}
 	no_more_words(optind, argc, argv);
+	bool shared = kind == SHARED;
+
 	if (uncached && !path)
 		refuse("what is in /tmp cannot be dropped: -u needs", "-f");
 	if (path && shared && s.write)
 		refuse("writes to a shared mapping would change", path);
 	fd = open_file(&s, path);
 	for (uint64_t r = 0; r < s.rounds; r++) {
-		char *at = mmap(NULL, s.bytes, PROT_READ | (s.write ? PROT_WRITE : 0),
+		char *at = mmap(NULL, s.bytes, PROT_READ | (s.write ? PROT_WRITE : 0) | (kind == CODE ? PROT_EXEC : 0),
 				shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
 		uint64_t rss, faults0, major0, ticks;
 

@@ -39,16 +39,10 @@ static int teardown(void **state)
 
 #define faults_of(statement) ({ u64 f_ = fake_nr_faults; statement; fake_nr_faults - f_; })
 
-/* Reads pages 0, STEP, 2 STEP … of N pages at VA, or all in disorder if STEP is 0. The faults. */
+/* Reads pages 0, STEP, 2 STEP … of N pages at VA. The faults. */
 static u64 scan(vaddr_t va, u64 n, u64 step)
 {
-	return faults_of(({
-		for (u64 i = 0; i < n; i += step ? step : 1) {
-			u64 p = step ? i : i * 2731 % n;	/* n: a power of two */
-
-			want_load(s, va + PAGES(p), p + 1);
-		}
-	}));
+	return faults_of(({ for (u64 p = 0; p < n; p += step) want_load(s, va + PAGES(p), p + 1); }));
 }
 
 static vaddr_t map(u32 flags)
@@ -140,9 +134,9 @@ static void marks_are_counted_once(void **state)
 }
 
 /* What the host can count: a fault is some 350 instructions, an entry given 20 and to be taken away again 40. */
-static u64 cost(u64 (*pattern)(vaddr_t va), u32 bytes, bool adapt)
+static u64 cost(u64 (*pattern)(vaddr_t va), u32 kind, u32 bytes, bool adapt)
 {
-	vaddr_t va = map(R_READ);
+	vaddr_t va = map(kind);
 	u64 set = counter_sum(C_pt_set);
 
 	tune.fault_around_bytes = bytes;
@@ -158,9 +152,31 @@ static u64 backwards(vaddr_t va)
 {
 	return faults_of(({ for (u64 p = N; p--;) want_load(s, va + PAGES(p), p + 1); }));
 }
-static u64 disorder(vaddr_t va) { return scan(va, N, 0); }
+/* Pages [FIRST, FIRST + SPAN), a power of two, each once and in disorder. */
+static void shuffled(vaddr_t va, u64 first, u64 span)
+{
+	for (u64 i = 0, p = 0; i < span; i++, p = (p * (span * 5 / 8 | 5) + 12345) % span)
+		want_load(s, va + PAGES(first + p), first + p + 1);
+}
+static u64 disorder(vaddr_t va) { return faults_of(shuffled(va, 0, N)); }
+static u64 by_tables(vaddr_t va)	/* in disorder, but one table after the other */
+{
+	return faults_of(({ for (u64 p = 0; p < N; p += 512) shuffled(va, p, 512); }));
+}
+static u64 three_runs(vaddr_t va)
+{
+	return faults_of(({ for (u64 i = 0; i < N; i++) want_load(s, va + PAGES(i * 2731 % N), i * 2731 % N + 1); }));
+}
 static u64 strided(vaddr_t va) { return scan(va, N, 16); }
+static u64 eighths(vaddr_t va) { return scan(va, N, 8); }
 static u64 sparse(vaddr_t va) { return scan(va, N, 512); }
+static u64 pairs(vaddr_t va)		/* two pages side by side of each table */
+{
+	return faults_of(({
+		for (u64 p = 0; p < N; p += p % 512 ? 511 : 1)
+			want_load(s, va + PAGES(p), p + 1);
+	}));
+}
 static u64 phases(vaddr_t va)		/* linear over a quarter, then strided, then linear again */
 {
 	return scan(va, N / 4, 1) + scan(va, N * 3 / 4, 16) + scan(va, N, 1);
@@ -170,24 +186,30 @@ static void adapts(void **state)
 {
 	/* per cent of the best fixed window, and of the worst, that are allowed */
 	static const struct { const char *name; u64 (*pattern)(vaddr_t); u64 best, worst; } rows[] = {
-		{ "linear", linear, 110, 30 }, { "backwards", backwards, 110, 30 }, { "random", disorder, 300, 60 },
-		{ "strided", strided, 130, 60 }, { "sparse", sparse, 300, 12 }, { "phases", phases, 160, 60 },
+		{ "linear", linear, 110, 30 }, { "backwards", backwards, 110, 30 }, { "three runs", three_runs, 110, 30 },
+		{ "random", disorder, 160, 30 },
+		{ "random by tables", by_tables, 130, 30 }, { "strided", strided, 105, 60 }, { "every eighth", eighths, 130, 80 },
+		{ "sparse", sparse, 100, 3 }, { "pairs", pairs, 160, 6 }, { "phases", phases, 130, 30 },
 	};
+	static const u32 kinds[] = { R_READ, R_READ | R_SHARED, R_READ | R_EXEC };
 
 	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(rows) * ARRAY_SIZE(kinds); i++) {
 		u64 best = ~0UL, worst = 0, adapted;
+		u32 kind = kinds[i % ARRAY_SIZE(kinds)];
+		unsigned r = i / ARRAY_SIZE(kinds);
 
 		for (u64 bytes = 4096; bytes <= MiB(2); bytes *= 2) {
-			u64 c = cost(rows[i].pattern, (u32)bytes, false);
+			u64 c = cost(rows[r].pattern, kind, (u32)bytes, false);
 
 			best = MIN(best, c);
 			worst = MAX(worst, c);
 		}
-		adapted = cost(rows[i].pattern, 65536, true);
-		print_message("%s: best fixed %lu, worst %lu, adapted %lu\n", rows[i].name, best, worst, adapted);
-		if (adapted * 100 > best * rows[i].best || adapted * 100 > worst * rows[i].worst)
-			fail_msg("%s: %lu, best %lu, worst %lu", rows[i].name, adapted, best, worst);
+		adapted = cost(rows[r].pattern, kind, 65536, true);
+		print_message("%s (%x): best fixed %lu, worst %lu, adapted %lu (%lu %%, %lu %%)\n", rows[r].name, kind, best, worst,
+			      adapted, adapted * 100 / best, adapted * 100 / worst);
+		if (adapted * 100 > best * rows[r].best || adapted * 100 > worst * rows[r].worst)
+			fail_msg("%s: %lu, best %lu, worst %lu", rows[r].name, adapted, best, worst);
 	}
 }
 

@@ -252,6 +252,44 @@ static void faults_by_arithmetic(void)
 	defaults();
 }
 
+/* Where windows adapt, one touch per 2 MiB is given next to nothing, at any number of touches; reading on and on soon
+ * takes one fault per table. */
+static void adapts_by_counts(void)
+{
+	static const int prots[] = { PROT_READ, PROT_READ, PROT_READ | PROT_EXEC };
+	static const int kinds[] = { MAP_PRIVATE, MAP_SHARED, MAP_PRIVATE };
+	size_t tables = 32, linear = 4 * 2 * MIB;
+	int fd = temp_file((off_t)(tables * 2 * MIB));
+
+	if (!on_quire())
+		return;
+	for (size_t at = 0; at < tables * 2 * MIB; at += at % (2 * MIB) == 15 * PAGE && at > linear ? 2 * MIB - 15 * PAGE : PAGE)
+		REQUIRE(pwrite(fd, "x", 1, (off_t)at) == 1);
+	for (unsigned k = 0; k < 3; k++) {
+		for (size_t n = 2; n <= tables; n *= 2) {
+			char *at = mmap((void *)0x500000000UL, n * 2 * MIB, prots[k], kinds[k] | MAP_FIXED, fd, 0);
+			long long given = proc_value("/proc/vmstat", "around_mapped");
+			long before = minor_faults();
+
+			REQUIRE(at != MAP_FAILED);
+			for (size_t i = 0; i < n; i++)
+				EXPECT_EQ(*(volatile char *)(at + i * 2 * MIB), 'x');
+			EXPECT_EQ(minor_faults() - before, n);
+			EXPECT(proc_value("/proc/vmstat", "around_mapped") - given < (long long)n);
+			munmap(at, n * 2 * MIB);
+		}
+		char *at = mmap((void *)0x500000000UL, linear, prots[k], kinds[k] | MAP_FIXED, fd, 0);
+		long before = minor_faults();
+
+		REQUIRE(at != MAP_FAILED);
+		for (size_t i = 0; i < linear; i += PAGE)
+			EXPECT_EQ(*(volatile char *)(at + i), 'x');
+		EXPECT(minor_faults() - before <= (long)(linear / (2 * MIB)) + 5);
+		munmap(at, linear);
+	}
+	close(fd);
+}
+
 /* Bad values are refused, and change nothing. */
 static void bad_windows(void)
 {
@@ -278,6 +316,7 @@ int main(void)
 		rounds = 1;	/* each step is checked at length, and the CPUs wait for each other */
 	fill(1);
 	RUN(faults_by_arithmetic);
+	RUN(adapts_by_counts);
 	RUN(files_under_all_policies);
 	RUN(nothing_past_the_end);
 	RUN(bad_windows);
