@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owns: the waiting lists of mm/limbo.h: two per CPU, each in the order of its tags, without a lock; and a third of regions that
- * CPUs have handed over for another to free, with one. */
+/* Owns: the waiting lists of mm/limbo.h: two per CPU, without a lock; and a third of regions that CPUs have handed over for another
+ * to free, with one. Each is in the order of its tags, but for what was taken over, which waits for what it came behind. */
 #include "mm/limbo.h"
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"

@@ -2,7 +2,7 @@
 /*
  * Owns: the policies of mm/ptreclaim.h, and the list of tables that a space keeps back: a ring of addresses,
  * not of tables, so that nothing dangles: when a table's time is over, whatever is at its address then is
- * unlinked if it is empty. Lock: kept.lock for the ring; a table's own lock for its mark `listed`.
+ * unlinked if it is empty. Locks: the space's for the ring; a table's own for its mark `listed`.
  */
 #include "mm/ptreclaim.h"
 #include "kernel/base/counters.h"
@@ -109,9 +109,7 @@ static void let_go(struct space *s, struct tlb_batch *b, unsigned limit)
 	bool due;
 
 	do {
-		spin_lock(&s->kept.lock);
 		due = take_oldest(&s->kept, limit, &va);
-		spin_unlock(&s->kept.lock);
 		struct frame *t = due && va != ~0UL ? pt_find(s->root, va) : NULL;
 		if (!t || !pt_lock(t))
 			continue;
@@ -137,15 +135,10 @@ static void keep(struct space *s, struct tlb_batch *b, vaddr_t va, struct frame 
 		return;
 	child->listed = LISTED_KEPT;
 	pt_unlock(child);
-	spin_lock(&k->lock);
-	if (k->n < RING) {
-		unsigned at = (k->first + k->n++) % RING;
-
-		k->table[at].where = va >> pt_shift(2);
-		k->table[at].turn = k->turn;
-		count(pt_kept);
-	}
-	spin_unlock(&k->lock);
+	unsigned at = (k->first + k->n++) % RING;
+	k->table[at].where = va >> pt_shift(2);
+	k->table[at].turn = k->turn;
+	count(pt_kept);
 }
 
 void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *child, enum pt_reclaim policy)

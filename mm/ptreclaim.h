@@ -20,10 +20,11 @@
 #include "kernel/base/tunables.h"
 #include "mm/space.h"
 
-/* CHILD, which SLOT points to for VA, nobody else's, may have lost its last entry. */
+/* CHILD, which SLOT points to for VA, nobody else's, may have lost its last entry. Unless POLICY is to free it at
+ * once B's space is locked. */
 void reclaim_leaf(struct tlb_batch *b, pte_t *slot, vaddr_t va, struct frame *child, enum pt_reclaim policy);
 
-/* Pages of S have been dropped once more: lets tables go whose time is over under POLICY, now in force. */
+/* Pages of S, locked, have been dropped once more: lets tables go whose time is over under POLICY, now in force. */
 void reclaim_turn(struct space *s, struct tlb_batch *b, enum pt_reclaim policy);
 
 /* Keeps nothing back any more in S, locked: its tables are about to change their addresses. */

@@ -30,7 +30,6 @@ struct space *space_create(void)
 	tlb_begin_space(s);
 	s->refs = 1;
 	spin_init(&s->lock, RANK_SPACE);
-	spin_init(&s->kept.lock, RANK_KEPT);
 	RB_INIT(&s->regions);
 	s->mmap_top = DEFAULT_MMAP_TOP;
 	s->limit_as = s->limit_data = ~0UL;

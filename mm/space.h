@@ -69,8 +69,7 @@ struct space {
 	u32 nr_regions;
 	struct region_tree regions;
 	bool shares;			/* some of its tables may have other users (share.h) */
-	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c */
-		struct spinlock lock;	/* RANK_KEPT */
+	struct kept {			/* empty leaf tables kept back, oldest first: mm/ptreclaim.c; `lock` */
 		u8 first, n;
 		u32 turn;		/* times that pages were dropped */
 		struct { u32 where, turn; } table[32];	/* where: address / 2 MiB */

@@ -35,7 +35,7 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or
 /* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */
 long vm_mincore(struct space *s, vaddr_t addr, u64 pages, u8 *vec);
 
-/* Drops the pages of [start, end) from the tables (not the regions). Tables at the edges are own (mm/share.h). */
+/* Drops the pages of [start, end) of S, locked, from the tables (not the regions). Tables at the edges are own (mm/share.h). */
 void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* Drops the pages of file C, which shrinks, from S and, where a table has several users, for them all, who map the

@@ -21,7 +21,6 @@ enum lock_rank {		/* outer first */
 	RANK_CLEAN,		/* which page caches can lose pages */
 	RANK_MAPPINGS,		/* which regions map a page cache */
 	RANK_CACHE,		/* page cache: index to frame */
-	RANK_KEPT,		/* empty tables that a space keeps back */
 	RANK_VNODE,		/* names of files: /proc/PID/maps asks under the space's lock */
 	RANK_TABLE,		/* one page table; parent before child */
 	RANK_RMAP,
