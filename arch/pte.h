@@ -114,9 +114,8 @@ static inline void pte_give_write(pte_t *e) { __atomic_fetch_or(e, PTE_W, __ATOM
 static inline pte_t pte_set_exec(pte_t e, bool on) { return on ? e & ~PTE_NX : e | PTE_NX; }
 static inline pte_t pte_set_young(pte_t e, bool on) { return on ? e | PTE_A : e & ~PTE_A; }
 static inline pte_t pte_set_dirty(pte_t e, bool on) { return on ? e | PTE_D : e & ~PTE_D; }
-/* A leaf that keeps its frame but lets no access pass, the kernel's included; and back. */
+/* A leaf that keeps its frame but lets no access pass, the kernel's included. */
 static inline pte_t pte_bar(pte_t e) { return (e & ~PTE_P) | PTE_BARRED; }
-static inline pte_t pte_unbar(pte_t e) { return (e & ~PTE_BARRED) | PTE_P; }
 /* A leaf that is given ahead (MARK_A), or writable to who only reads (MARK_D), is to be judged by that bit. */
 static inline pte_t pte_mark_ahead(pte_t e) { return (e & ~(PTE_A | PTE_D)) | PTE_MARK_A; }
 static inline pte_t pte_mark_guess(pte_t e) { return (e & ~PTE_D) | PTE_MARK_D; }

@@ -2,33 +2,29 @@
 /*
  * Owns: the kernel's way into memory of a space that need not be the running one: find the page through
  * the tables (faulting it in like a user's access), hold it, copy through the direct map. Also the
- * identity of words for futexes. No lock is held while copying; the hold keeps the frame.
+ * identity of words for futexes. The hold keeps the frame while it is copied from; one is written under the space's lock:
+ * a fork, whose flush does not wait for CPUs that do not run the space, would make it the child's as well.
  */
 #include "kernel/base/errno.h"
 #include "kernel/base/string.h"
 #include "mm/fault_case.h"
 
-/* The frame of VA with a hold, mapped with the rights wanted; NULL when it cannot be. */
+/* The frame of VA with a hold, if it is mapped with the rights wanted. NULL: it has to be faulted in. */
 static struct frame *hold_page(struct space *s, vaddr_t va, bool write)
 {
-	for (;;) {
-		bool own = false;
-		struct frame *t = pt_find_own(s->root, va, &own), *f = NULL;
+	bool own = false;
+	struct frame *t = pt_find_own(s->root, va, &own), *f = NULL;
 
-		if (t && (own || !write) && pt_lock(t)) {
-			pte_t e = *pt_slot(t, va);
+	if (t && (own || !write) && pt_lock(t)) {
+		pte_t e = *pt_slot(t, va);
 
-			if (pte_permits(e, pte_want(write), false)) {
-				f = frame_of_pa(pte_pa(e));
-				frame_get(f);
-			}
-			pt_unlock(t);
+		if (pte_permits(e, pte_want(write), false)) {
+			f = frame_of_pa(pte_pa(e));
+			frame_get(f);
 		}
-		if (f)
-			return f;
-		if (fault_handle(s, va, FAULT_USER | (write ? FAULT_WRITE : 0)) > FAULT_MAJOR)
-			return NULL;
+		pt_unlock(t);
 	}
+	return f;
 }
 
 static ssize_t copy(struct space *s, vaddr_t va, char *buf, size_t n, bool write)
@@ -36,17 +32,23 @@ static ssize_t copy(struct space *s, vaddr_t va, char *buf, size_t n, bool write
 	size_t done = 0;
 
 	while (done < n && va + done < USER_END) {
-		struct frame *f = hold_page(s, va + done, write);
 		size_t offset = (va + done) & ~PAGE_MASK, some = MIN(n - done, PAGE_SIZE - offset);
 
-		if (!f)
-			break;
 		if (write)
+			spin_lock(&s->lock);
+		struct frame *f = hold_page(s, va + done, write);
+		if (f && write)
 			memcpy((char *)frame_ptr(f) + offset, buf + done, some);
-		else
+		else if (f)
 			memcpy(buf + done, (char *)frame_ptr(f) + offset, some);
-		frame_put(f);
-		done += some;
+		if (write)
+			spin_unlock(&s->lock);
+		if (f) {
+			frame_put(f);
+			done += some;
+		} else if (fault_handle(s, va + done, FAULT_USER | (write ? FAULT_WRITE : 0)) > FAULT_MAJOR) {
+			break;
+		}
 	}
 	return done || !n ? (ssize_t)done : -EFAULT;
 }

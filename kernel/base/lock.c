@@ -13,7 +13,7 @@ enum { MOST_HELD = 16 };
 void arch_spin_wait(void);	/* arch/, which stands above this folder */
 
 static const char *const rank_name[] = {
-	"any", "process", "files", "pipe", "spaces", "space", "clean", "mappings", "cache", "vnode", "table", "rmap",
+	"any", "process", "files", "pipe", "spaces", "space", "clean", "mappings", "cache", "vnode", "table",
 	"signal", "timer", "futex", "waitq", "sched", "kmem", "frame", "print",
 };
 _Static_assert(ARRAY_SIZE(rank_name) == RANK_PRINT + 1, "one name per rank");

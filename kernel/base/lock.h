@@ -23,7 +23,6 @@ enum lock_rank {		/* outer first */
 	RANK_CACHE,		/* page cache: index to frame */
 	RANK_VNODE,		/* names of files: /proc/PID/maps asks under the space's lock */
 	RANK_TABLE,		/* one page table; parent before child */
-	RANK_RMAP,
 	RANK_SIGNAL,		/* pending signals */
 	RANK_TIMER,		/* timer queues */
 	RANK_FUTEX,		/* futex buckets */
