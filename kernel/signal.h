@@ -141,10 +141,10 @@ void signal_mask_leave(bool interrupted);
 int signal_get_set(vaddr_t va, u64 size, sigset_t_ *set);
 
 /* Between the files kernel/signal*.c, sys_signal.c, sys_*timer.c: */
-/* Takes the first pending signal within SET off its queue; its number, or 0. Under p->sig->lock. */
 /* The action of SIGNO, and its change (false: no memory). Under s->lock. */
 struct sigaction_ signal_action(const struct signal_process *s, int signo);
 bool signal_set_action(struct signal_process *s, int signo, const struct sigaction_ *act);
+/* Takes the first pending signal within SET off its queue; its number, or 0. Under p->sig->lock. */
 int signal_dequeue(struct thread *t, sigset_t_ set, struct siginfo *info);
 void signal_discard(struct signal_process *s, struct pending *p, sigset_t_ set);	/* under s->lock */
 void signal_recalculate(void);		/* sig.work and WORK_SIGNAL of the running thread, exactly */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: the system calls about signals: actions, masks, waiting for and sending them. Alternate stack and
- * return from handlers are in signal_frame.c, timers in sys_itimer.c.
+ * return from handlers are in signal_frame.c, timers in sys_itimer.c and sys_timer.c.
  *
  * Everybody is root here: no one is refused for want of rights.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: reading clocks and sleeping by them. All clocks are the machine's one (clock_ns), counted from boot or
- * from 1970, or the CPU time of threads. Timers that signal are sys_itimer.c's. No lock but process_lock for
- * others' CPU time.
+ * from 1970, or the CPU time of threads. Timers that signal are in sys_itimer.c and sys_timer.c. No lock but
+ * process_lock for others' CPU time.
  */
 #include "arch/user.h"
 #include "kernel/base/guard.h"

@@ -76,8 +76,6 @@ void process_apply_limits(struct process *p, struct space *s);	/* to a space tha
 void thread_release_user(struct thread *t);
 /* The parent that waits in vfork for T goes on. No lock. */
 void thread_release_vfork(struct thread *t);
-/* Notes the resident pages of P's space as its peak, if they are. */
-
 /* kernel/exec.c. *F becomes the frame of the program at PATH (kernel memory); 0 or -errno. ARGV and ENVP
  * are the program's own arrays of pointers, or with KERNEL_ARGS, kernel arrays (init). */
 struct exec_strings { vaddr_t argv, envp; const char *const *kernel_argv, *const *kernel_envp; };

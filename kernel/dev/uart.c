@@ -47,7 +47,8 @@ static bool lock_port(struct uart *u)
 	return false;
 }
 
-size_t uart_write_some(unsigned port, const void *buf, size_t n)
+/* Sends what the port takes now; how many bytes that was. */
+static size_t write_some(unsigned port, const void *buf, size_t n)
 {
 	const u8 *data = buf;
 	u16 base = uarts[port].base;
@@ -88,7 +89,7 @@ void uart_write(unsigned port, const void *buf, size_t n)
 	const u8 *data = buf;
 
 	while (n && wait_empty(&uarts[port])) {
-		size_t done = uart_write_some(port, data, n);
+		size_t done = write_some(port, data, n);
 
 		data += done;
 		n -= done;

@@ -15,9 +15,6 @@ void uart_init(void);
  * dead line does not take is dropped). May be called from anywhere, interrupts off. */
 void uart_write(unsigned port, const void *buf, size_t n);
 
-/* Sends what the port takes now; how many bytes that was. */
-size_t uart_write_some(unsigned port, const void *buf, size_t n);
-
 /* From now on each byte received on PORT is given to FN, from the interrupt; turns the interrupt on. */
 void uart_set_rx(unsigned port, void (*fn)(u8 c));
 

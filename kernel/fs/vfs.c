@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the life of vnodes, mounts, and what all directories do alike (listing, ".", ".."). fs_init builds
- * the tree that init finds: the root from the boot archive, /dev /tmp /dev/shm /proc mounted on it.
+ * Owns: the life of vnodes, mounts, and what all directories do alike (listing, ".", "..").
  *
  * A mount holds its root and the directory that it covers; each vnode counts in its mount's refs, so a
  * detached mount lives until its last file is closed. Locks: vfs_lock for mounts and who covers whom.
  */
 #include "arch/user.h"
 #include "kernel/base/text.h"
-#include "kernel/fs/cpio.h"
-#include "kernel/fs/dev.h"
 #include "kernel/fs/vfs.h"
 #include "mm/kmem.h"
 

@@ -119,7 +119,7 @@ extern const struct file_ops dir_file_ops;
 
 struct mount {
 	const struct fs_type *type;
-	struct vnode *root;		/* held; NULL once unmounted */
+	struct vnode *root;		/* held */
 	struct vnode *point;		/* the directory covered, held; NULL: the root of all (vfs_lock) */
 	u32 refs;			/* the mount itself, and each vnode */
 	u32 dev;			/* st_dev */
