@@ -15,7 +15,7 @@ enum { VENDOR = 0, DEVICE = 2, COMMAND = 4, STATUS = 6, HEADER_TYPE = 14, BAR0 =
 enum { COMMAND_MEMORY = 2, COMMAND_MASTER = 4, COMMAND_NO_LINE = 1 << 10, STATUS_CAPABILITIES = 16 };
 enum { BAR_IO = 1, BAR_TYPE = 6, BAR_64 = 4, NR_BARS = 6 };
 enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_ENABLE = 1 << 15, MSIX_MASKED = 1 };
-enum { NR_FUNCTIONS = 256, MOST_CAPABILITIES = 48 };
+enum { NR_FUNCTIONS = 256 };
 
 static vaddr_t next_va = KVA_BASE + KVA_SIZE / 2;
 
@@ -65,7 +65,7 @@ u8 pci_capability(pci_t d, u8 id, u8 from)
 {
 	u8 at = from ? pci_read8(d, from + 1) : pci_read16(d, STATUS) & STATUS_CAPABILITIES ? pci_read8(d, CAPABILITIES) : 0;
 
-	for (unsigned i = 0; i < MOST_CAPABILITIES && at >= 0x40; i++, at = pci_read8(d, at + 1))
+	for (unsigned i = 0; i < PCI_MOST_CAPABILITIES && at >= 0x40; i++, at = pci_read8(d, at + 1))
 		if (pci_read8(d, at) == id)
 			return at;
 	return 0;

@@ -6,7 +6,7 @@
 #pragma once
 #include "kernel/base/types.h"
 
-enum { PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
+enum { PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11, PCI_MOST_CAPABILITIES = 48 };
 
 /* A function of a device: slot << 3 | function. */
 typedef u16 pci_t;

@@ -139,7 +139,7 @@ static void interrupt(void *arg)
 
 	spin_lock(&d->lock);
 	while (!d->dead && d->seen != __atomic_load_n(&r->used.idx, __ATOMIC_ACQUIRE)) {
-		u32 head = r->used.ring[d->seen++ % d->size].id;
+		u32 head = READ_ONCE(r->used.ring[d->seen++ % d->size].id);
 
 		if (head >= d->size || !d->owner[head]) {
 			give_up(d, "it finished what nobody had asked for");
@@ -274,7 +274,9 @@ static int disk_read(struct block_device *b, const struct block_piece *p, unsign
 /* The structure of kind TYPE that a capability points to, mapped; its capability in *CAP. */
 static volatile void *map_structure(pci_t dev, u8 type, u32 size, u8 *cap)
 {
-	for (u8 at = 0; (at = pci_capability(dev, PCI_CAP_VENDOR, at)) != 0;)
+	u8 at = 0;
+
+	for (unsigned i = 0; i < PCI_MOST_CAPABILITIES && (at = pci_capability(dev, PCI_CAP_VENDOR, at)) != 0; i++)
 		if (pci_read8(dev, at + CAP_TYPE) == type && pci_read32(dev, at + CAP_LENGTH) >= size) {
 			*cap = at;
 			return pci_map(dev, pci_read8(dev, at + CAP_BAR), pci_read32(dev, at + CAP_OFFSET),
@@ -361,8 +363,10 @@ static const char *start(struct disk *d, pci_t dev)
 	if (pci_attach_message(dev, interrupt, d))
 		return "no message interrupt";
 	const char *why = start_queue(d);
-	d->notify = (volatile u16 *)(notify + d->common->queue_notify_off * pci_read32(dev, cap + CAP_MULTIPLIER));
-	return why;
+	u64 at = (u64)d->common->queue_notify_off * pci_read32(dev, cap + CAP_MULTIPLIER);
+
+	d->notify = (volatile u16 *)(notify + at);
+	return at + sizeof(*d->notify) > pci_read32(dev, cap + CAP_LENGTH) ? "its bell is out of reach" : why;
 }
 
 static void add_disk(pci_t dev, unsigned number)
