@@ -245,14 +245,20 @@ static int unshare_signals(struct process *p)
 	return 0;
 }
 
-static void exchange_space(struct thread *t, struct process *p, struct space *s)
+/* What /proc shows of the process changes with its space, at once. */
+static void exchange_space(struct thread *t, struct process *p, const struct exec_image *image)
 {
-	struct space *old = p->space;
+	struct space *old = p->space, *s = image->space;
+	char exe[sizeof(p->exe)];
 
+	file_path(image->file, exe, sizeof(exe));
 	thread_release_user(t);
 	check_after(old, true);
 	spin_lock(&process_lock);
 	p->space = t->space = s;
+	memcpy(p->exe, exe, sizeof(p->exe));
+	memcpy(t->comm, image->comm, sizeof(t->comm));
+	memcpy(p->comm, image->comm, sizeof(p->comm));
 	spin_unlock(&process_lock);
 	tlb_switch_space(s);
 	p->max_rss_pages = MAX(p->max_rss_pages, space_put(old));
@@ -293,11 +299,8 @@ long process_exec(struct trapframe *f, const char *path, const struct exec_strin
 			process_exit_group(SIGKILL);
 		return err;
 	}
-	exchange_space(t, p, image.space);
-	file_path(image.file, p->exe, sizeof(p->exe));
+	exchange_space(t, p, &image);
 	file_put(image.file);
-	memcpy(t->comm, image.comm, sizeof(t->comm));
-	memcpy(p->comm, image.comm, sizeof(p->comm));
 	p->dumpable = true;
 	signal_exec(p);
 	reset_thread(t);

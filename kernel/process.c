@@ -219,7 +219,7 @@ struct process *process_alloc(struct process *parent)
 	p->start_ns = clock_ns();
 	memcpy(p->limits, parent->limits, sizeof(p->limits));
 	memcpy(p->comm, parent->comm, sizeof(p->comm));
-	strlcpy(p->exe, parent->exe, sizeof(p->exe));
+	memcpy(p->exe, parent->exe, sizeof(p->exe));
 	return p;
 }
 

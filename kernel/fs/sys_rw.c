@@ -2,7 +2,8 @@
 /*
  * Owns: the calls that move bytes: read write pread64 pwrite64 readv writev preadv pwritev lseek sendfile
  * copy_file_range getdents64.
- * Locks: file->pos_lock from reading the position to storing it, for files that have one.
+ * Locks: file->pos_lock from reading the position to storing it, for files that have one; not for sendfile and
+ * copy_file_range, as on Linux.
  */
 #include "kernel/fs/fd.h"
 #include "kernel/fs/vfs.h"
