@@ -155,7 +155,10 @@ static int finish(struct pcache *c, struct reading *r, unsigned good, unsigned a
 	spin_unlock(&c->lock);
 	pcache_wake();
 	frame_put_many(r->f + done, r->got - done);
-	count_add(readahead_pages, done - found);
+	if (asked == NO_PAGE)		/* they have been counted, for who began it */
+		count_add(readahead_wasted, r->got - done);
+	else
+		count_add(readahead_pages, done - found);
 	return found ? 0 : err ?: -EIO;
 }
 
@@ -201,7 +204,9 @@ static bool read_later(struct pcache *c, struct reading *r)
 	r->number = ++last_number;
 	TAILQ_INSERT_TAIL(&flights, r, flight);
 	spin_unlock(&flights_lock);
-	begun = get_frames(r) && !c->ops->read_many(c, r->first, r->f, r->got, &r->io);
+	get_frames(r);
+	count_add(readahead_pages, r->got);
+	begun = r->got && !c->ops->read_many(c, r->first, r->f, r->got, &r->io);
 	if (begun) {
 		count(readahead_reads);
 		count(readahead_begun);
