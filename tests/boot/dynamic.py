@@ -124,12 +124,13 @@ static __thread int calls;
 int *counter(int by) { char *s = malloc(99); free(s); calls++; *where += by; return where; }
 """
 
-# Reads all of /disk/data, mounts it anew and executes a program while every n-th allocation fails; what that took is
-# given back. Its own memory is there before.
+# Reads all of /disk/data, mounts it anew, executes a program and scans the pages of a mapped file while every n-th
+# allocation fails: who cannot go on is told, or killed; what that took is given back. Its own memory is there before.
 SCARCE = r"""
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,9 +141,10 @@ SCARCE = r"""
 
 static struct { char names[4096], path[600]; } at[8];
 static char buffer[65536];
-static long failed, good;
+static long failed, good, killed;
+static char *scan[] = { "/bin/filescan", "-uf", "/disk/lib/x86_64-linux-gnu/libc.so.6", "-r", "2", NULL };
 
-static int fail_alloc, drop_caches;
+static int fail_alloc, drop_caches, null;
 
 static int put(int fd, int n)
 {
@@ -187,23 +189,44 @@ static long free_kib(void)
 	return atol(strstr(text, "MemFree:") + 8);
 }
 
+/* AFTER so many microseconds there is no memory at all. */
+static void execute(char **argv, unsigned after)
+{
+	int status, pid = vfork();
+
+	note(pid);
+	if (!pid) {
+		dup2(null, 1);
+		dup2(null, 2);
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	if (after) {
+		usleep(after);
+		put(fail_alloc, 1);
+	}
+	if (pid < 0 || wait(&status) != pid)
+		return;
+	while (after && !put(fail_alloc, 0))
+		;
+	if (WIFSIGNALED(status)) {
+		killed++;
+		if (WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGBUS)
+			printf("%s: signal %d\n", argv[0], WTERMSIG(status));
+	} else {
+		note(status ? -1 : 0);
+	}
+}
+
 static void turn(char **argv, int n)
 {
-	int status, pid;
-
 	strcpy(at[0].path, "/disk/data");
 	put(fail_alloc, n);
 	note(umount("/disk"));
 	note(mount("/dev/vda", "/disk", "ext2", MS_RDONLY, 0));
 	walk(0);
-	pid = vfork();
-	note(pid);
-	if (!pid) {
-		execv(argv[1], argv + 1);
-		_exit(99);
-	}
-	if (pid > 0)
-		wait(&status);
+	execute(argv + 1, 0);
+	execute(scan, 0);
 	while (!put(fail_alloc, 0))
 		;
 	if (access("/disk/data", F_OK) && mount("/dev/vda", "/disk", "ext2", MS_RDONLY, 0))
@@ -215,6 +238,7 @@ int main(int argc, char **argv)
 	long before, after;
 
 	fail_alloc = open("/proc/sys/vm/fail_alloc", O_WRONLY);
+	null = open("/dev/null", O_WRONLY);
 	drop_caches = open("/proc/sys/vm/drop_caches", O_WRONLY);
 	memset(at, 1, sizeof(at));
 	memset(buffer, 1, sizeof(buffer));
@@ -222,12 +246,16 @@ int main(int argc, char **argv)
 	turn(argv, 0);
 	fflush(stdout);
 	before = free_kib();
-	failed = good = 0;
+	failed = good = killed = 0;
 	for (int n = 2; n < 150; n += 1 + n / 12)
 		turn(argv, n);
+	scan[4] = "100000";
+	for (int i = 1; i <= 12; i++)
+		execute(scan, i * 7000);
+	scan[4] = "2";
 	after = free_kib();
-	if (before - after > 200 || failed < 30 || good < 100)
-		printf("free KiB %ld, then %ld; %ld calls failed, %ld did not\n", before, after, failed, good);
+	if (before - after > 200 || failed < 30 || good < 100 || killed < 10)
+		printf("free KiB %ld, then %ld; %ld calls failed, %ld did not, %ld killed\n", before, after, failed, good, killed);
 	failed = 0;
 	turn(argv, 0);
 	printf("%ld failed, %d\n", failed, argc);
@@ -304,9 +332,11 @@ for name, args in here:
 done = run("--disk", image, "--smp", "2", "--", "shells -n 40 -p 4 -x /disk/bin/shells; shells -n 40 -m vfork -x /disk/bin/shells;"
            "/disk/bin/shells -n 20 -p 3; shells -n 1 -x /disk/bin/nothing")
 equal((done.out.count(b"children=40"), done.out.count(b"children=20"), done.status), (2, 1, 1), "shells, dynamic")
-done = run("--disk", image, "--append", "debug_check=1", "--add", compile(SCARCE, "scarce"), "--",
-           "scarce /disk/bin/sort -o /dev/null /disk/data/sub/deep")
-equal((done.status, done.out), (0, b"0 failed, 5\n"), "when memory is short")
+scarce = compile(SCARCE, "scarce")
+for options in ((), ("--smp", "2")):
+    done = run("--disk", image, "--append", "debug_check=1", "--add", scarce, *options, "--",
+               "scarce /disk/bin/sort -o /dev/null /disk/data/sub/deep")
+    equal((done.status, done.out), (0, b"0 failed, 5\n"), "when memory is short, %r" % (options,))
 for cc in mine:
     for options in ((), ("--append", "debug_check=2", "--smp", "2"), ("--append", "fork_share=none"),
                     ("--append", "fault_around_bytes=4096"), ("--append", "fault_around_bytes=2097152")):
