@@ -59,6 +59,7 @@ LIST_HEAD(reading_list, reading);
 
 struct pcache {
 	const struct pcache_ops *ops;
+	void *owner;		/* for ops, if they want it; constant */
 	struct spinlock lock;
 	struct spinlock map_lock;
 	bool shmem;		/* counted as shared memory, not as file */

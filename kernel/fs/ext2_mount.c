@@ -153,34 +153,7 @@ static int cache_read(struct pcache *c, u64 index, struct frame **f, unsigned n,
 	return err ?: batch_read(&b);
 }
 
-static void cache_get(struct pcache *c)
-{
-	vnode_get(&container_of(c, struct ext2_node, cache)->v);
-}
-
-static void cache_put(struct pcache *c)
-{
-	vnode_put(&container_of(c, struct ext2_node, cache)->v);
-}
-
-static void cache_name(struct pcache *c, char *buf, size_t size)
-{
-	if (vfs_path(&container_of(c, struct ext2_node, cache)->v, buf, size) < 0)
-		strlcpy(buf, "?", size);
-}
-
-static void cache_identity(struct pcache *c, u64 *dev, u64 *ino)
-{
-	struct vnode *v = &container_of(c, struct ext2_node, cache)->v;
-
-	*dev = v->mount->dev;
-	*ino = v->ino;
-}
-
-const struct pcache_ops ext2_cache_ops = {
-	.get = cache_get, .put = cache_put, .read_many = cache_read, .clean = true, .name = cache_name,
-	.identity = cache_identity,
-};
+const struct pcache_ops ext2_cache_ops = { VNODE_CACHE_OPS, .read_many = cache_read, .clean = true };
 
 static ssize_t file_read(struct file *f, struct iov_cursor *to, u64 *pos)
 {

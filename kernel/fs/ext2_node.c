@@ -113,6 +113,7 @@ static struct ext2_node *make_node(struct mount *m, const struct ext2_inode *i, 
 	n->dir = dir ? vnode_get(dir) : NULL;
 	if (S_ISREG(i->mode)) {
 		pcache_init(&n->cache, &ext2_cache_ops, false);
+		n->cache.owner = &n->v;
 		pcache_resize(&n->cache, i->size);
 		fops = &ext2_file_ops;
 	} else if (S_ISDIR(i->mode)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: struct file from open to the last hold, segments of memory (iov_cursor), and reading and writing
- * through whichever hook a file has. Descriptor tables are fd.c's, paths are path.c's.
+ * Owns: struct file from open to the last hold, segments of memory (iov_cursor), reading and writing
+ * through whichever hook a file has, what page caches ask their vnodes. Descriptor tables are fd.c's, paths are path.c's.
  *
  * Locks: none of its own; file->refs is atomic. file_put may sleep (a close hook may), so it is called
  * with no spin lock held.
@@ -196,6 +196,30 @@ void file_path(struct file *f, char *buf, size_t size)
 {
 	if (!f->vnode || vfs_path(f->vnode, buf, size) < 0)
 		strlcpy(buf, "anon_inode", size);
+}
+
+void vnode_cache_get(struct pcache *c)
+{
+	vnode_get(c->owner);
+}
+
+void vnode_cache_put(struct pcache *c)
+{
+	vnode_put(c->owner);
+}
+
+void vnode_cache_name(struct pcache *c, char *buf, size_t size)
+{
+	if (vfs_path(c->owner, buf, size) < 0)
+		strlcpy(buf, "?", size);
+}
+
+void vnode_cache_identity(struct pcache *c, u64 *dev, u64 *ino)
+{
+	struct vnode *v = c->owner;
+
+	*dev = v->mount->dev;
+	*ino = v->ino;
 }
 
 int file_open(const char *path, int flags, u32 mode, struct file **out)

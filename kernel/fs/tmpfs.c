@@ -21,33 +21,7 @@ static KMEM_CACHE(node_cache, "tmpfs-node", struct tnode);
 static const struct vnode_ops node_ops;
 static const struct file_ops tmpfs_file_ops;
 
-static void cache_get(struct pcache *c)
-{
-	vnode_get(&container_of(c, struct tnode, cache)->v);
-}
-
-static void cache_put(struct pcache *c)
-{
-	vnode_put(&container_of(c, struct tnode, cache)->v);
-}
-
-static void cache_name(struct pcache *c, char *buf, size_t size)
-{
-	if (vfs_path(&container_of(c, struct tnode, cache)->v, buf, size) < 0)
-		strlcpy(buf, "?", size);
-}
-
-static void cache_identity(struct pcache *c, u64 *dev, u64 *ino)
-{
-	struct vnode *v = &container_of(c, struct tnode, cache)->v;
-
-	*dev = v->mount->dev;
-	*ino = v->ino;
-}
-
-static const struct pcache_ops cache_ops = {
-	.get = cache_get, .put = cache_put, .name = cache_name, .identity = cache_identity,
-};
+static const struct pcache_ops cache_ops = { VNODE_CACHE_OPS };
 
 struct tnode *tnode_create(struct mount *m, u32 mode, u64 rdev, const char *target)
 {
@@ -60,6 +34,7 @@ struct tnode *tnode_create(struct mount *m, u32 mode, u64 rdev, const char *targ
 	case S_IFREG:
 		mutex_init(&t->mutex);
 		pcache_init(&t->cache, &cache_ops, m->type->shmem);
+		t->cache.owner = &t->v;
 		fops = &tmpfs_file_ops;
 		break;
 	case S_IFDIR:

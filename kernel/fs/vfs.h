@@ -239,3 +239,11 @@ ssize_t file_write_iov(struct file *f, struct iov_cursor *c, u64 *pos);
 /* read_iov for a file that is C: its bytes from *POS on, read from behind the cache where that has them, else
  * zeroes where C has no page. */
 ssize_t file_read_cached(struct pcache *c, struct iov_cursor *to, u64 *pos);
+
+/* The hooks of a page cache whose owner is a vnode. */
+void vnode_cache_get(struct pcache *c);
+void vnode_cache_put(struct pcache *c);
+void vnode_cache_name(struct pcache *c, char *buf, size_t size);
+void vnode_cache_identity(struct pcache *c, u64 *dev, u64 *ino);
+#define VNODE_CACHE_OPS                                                                                            \
+	.get = vnode_cache_get, .put = vnode_cache_put, .name = vnode_cache_name, .identity = vnode_cache_identity

@@ -76,6 +76,12 @@ contains(done, "mounting /nothing on /disk failed: No such file")
 one = host("cat files/1")
 equal(done.out, one + b"0\n1\n2\n3\n4\n5\n6\n" + one, "unmounted, mounted, detached")
 
+# What is being read ahead when it is unmounted is waited for.
+for smp in "1", "2":
+    done = run("--disk", image, "--smp", smp, "--", "for i in $(seq 60); do dd if=/disk/files/9 of=/dev/null bs=4k count=17 2>/dev/null;"
+               "umount /disk && mount -t ext2 -o ro /dev/vda /disk || echo busy; done; grep -c readahead_begun.[1-9] /proc/vmstat")
+    equal(done.out, b"1\n", "unmounted while pages are read ahead, %s CPUs" % smp)
+
 # What is no ext2 is said, and /dev/vda is there all the same.
 with open(image, "rb") as f:
     good = f.read()
