@@ -164,6 +164,7 @@ void kernel_main(u32 magic, paddr_t info)
 	print_tunables();
 	demand(mm_init(&boot_info, root));
 	vm_pause = sched_pause;
+	vm_major = process_count_major;
 	console_init();
 	virtio_blk_init();
 	start_files();

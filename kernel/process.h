@@ -136,6 +136,7 @@ u64 thread_cpu_ns(const struct thread *t);
 u64 process_cpu_ns(const struct process *p);
 void process_times(struct process *p, u64 *user, u64 *kernel);	/* the two parts of that */
 u64 process_min_faults(const struct process *p);	/* the same for faults */
+void process_count_major(void);			/* the current one has waited for a page */
 
 /* PID 1 from the program PATH; -errno if it cannot be. */
 int process_start_init(const char *path);

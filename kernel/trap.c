@@ -25,7 +25,7 @@ static void out_of_memory(void)
 	spin_unlock(&process_lock);
 }
 
-static void count_major(void)
+void process_count_major(void)
 {
 	__atomic_fetch_add(&current_process->maj_faults, 1, __ATOMIC_RELAXED);
 }
@@ -35,7 +35,7 @@ static __noinline void user_fault_else(enum fault_result result, vaddr_t va)
 {
 	switch (result) {
 	case FAULT_MAJOR:
-		count_major();
+		process_count_major();
 		break;
 	case FAULT_BUS:
 		signal_fault(SIGBUS, BUS_ADRERR, va);
@@ -71,7 +71,7 @@ static __noinline void kernel_fault(struct trapframe *f, vaddr_t va)
 		if (result == FAULT_OK)
 			t->min_faults++;
 		else
-			count_major();
+			process_count_major();
 	} else if (result == FAULT_OOM) {
 		out_of_memory();
 	}

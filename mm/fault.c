@@ -202,6 +202,16 @@ bool fault_worth(struct fault *f, enum fault_result result, struct fault_tries *
 	return true;
 }
 
+bool fault_end(struct fault_tries *t)
+{
+	struct frame *page = t->page;
+
+	if (page)
+		frame_put(page);
+	t->page = NULL;
+	return page;
+}
+
 /* Until F, whose first try came to RESULT, has come to an end. */
 static __noinline enum fault_result try_again(struct fault *f, enum fault_result result)
 {
@@ -212,13 +222,11 @@ static __noinline enum fault_result try_again(struct fault *f, enum fault_result
 		if (result == FAULT_OK)
 			result = fault_decide(f);
 	}
-	if (!t.page)
-		return result;
-	frame_put(t.page);
-	if (result != FAULT_OK)
-		return result;
-	count(pgmajfault);
-	return FAULT_MAJOR;
+	if (fault_end(&t) && result == FAULT_OK) {
+		count(pgmajfault);
+		return FAULT_MAJOR;
+	}
+	return result;
 }
 
 void fault_undo(struct fault *f)

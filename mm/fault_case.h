@@ -74,6 +74,7 @@ struct fault_tries {
 
 /* After a try that came to RESULT: is another worth while? Frees memory if there was none. No lock held. */
 bool fault_worth(struct fault *f, enum fault_result result, struct fault_tries *t);
+bool fault_end(struct fault_tries *t);	/* no more of them: was a page waited for? */
 
 enum fault_result fault_range(struct fault *f, vaddr_t to);	/* populate: the empty entries from F's on, all anonymous */
 enum fault_result fault_anon(struct fault *f);		/* a zeroed page of one's own */

@@ -4,7 +4,9 @@
  *
  * The same cases as a fault's, but for many pages at a time: one walk and one look at the region for up to
  * PIECE pages of a table, frames by the batch. Only entries that want a decision of their own (a page to be copied,
- * a table or a page of a file that is not there) go one by one. No lock is held between pieces.
+ * a table or a page of a file that is not there) go one by one. No lock is held between pieces. A page that had to be
+ * waited for counts as a major fault, as in Linux; what is made present without waiting is no fault, and Linux's minor
+ * faults of populating are populate_pages here.
  */
 #include "kernel/base/counters.h"
 #include "kernel/base/errno.h"
@@ -14,6 +16,7 @@
 #define PIECE (64 * PAGE_SIZE)
 
 bool (*vm_pause)(void);
+void (*vm_major)(void);
 
 /* From F's page on, within a piece that ends before TO; F's page becomes the first that has still to be looked at. */
 static enum fault_result populate_piece(struct fault *f, vaddr_t to)
@@ -57,6 +60,12 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 		enum fault_result result = populate_piece(&f, addr + length);
 		if (result == FAULT_OK) {
 			tries.gave_up = false;
+			if (fault_end(&tries)) {
+				count(pgfault);
+				count(pgmajfault);
+				if (vm_major)
+					vm_major();
+			}
 		} else if (!fault_worth(&f, result, &tries)) {
 			if (f.made)
 				fault_undo(&f);
@@ -65,7 +74,6 @@ long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write)
 		if (!err && (before ^ f.va) & PIECE && vm_pause && vm_pause())
 			err = -EINTR;
 	}
-	if (tries.page)
-		frame_put(tries.page);
+	fault_end(&tries);
 	return err;
 }

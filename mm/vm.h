@@ -30,6 +30,8 @@ long vm_sync(struct space *s, vaddr_t addr, u64 length, int flags);
 /* Called now and then by what may take long, no lock held: lets interrupts and other threads in; true: the thread is
  * to die, stop. NULL: nobody to ask. Set once at boot. */
 extern bool (*vm_pause)(void);
+/* Called when populating has waited for a page: the caller's process counts a major fault. Set likewise. */
+extern void (*vm_major)(void);
 
 long vm_populate(struct space *s, vaddr_t addr, u64 length, bool write);	/* 0 or -errno of the first page that fails */
 /* One byte per page into VEC (kernel memory): bit 0 = resident. -ENOMEM if a page is not mapped. */

@@ -119,6 +119,12 @@ static void linear(void)
 	fresh();
 	printf("backward_majors=%lu\n", scan(0, pages, -1));
 	fresh();
+	uint64_t before = majors(), counted = counter("pgmajfault");
+	CHECK(madvise((void *)map, pages * PAGE, 22 /* POPULATE_READ */) == 0);
+	printf("populate_majors=%lu\n", majors() - before);
+	CHECK(counter("pgmajfault") - counted == majors() - before);
+	CHECK(scan(0, pages, 1) == 0);
+	fresh();
 	scan(0, pages / 2, 1);		/* and what was read past it is wasted */
 	fresh();
 	printf("hit=%lu wasted=%lu ahead=%ld\n", counter("readahead_hit"), counter("readahead_wasted"),
