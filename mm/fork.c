@@ -6,8 +6,8 @@
  * kernel: it gets a copy of each entry that maps anonymous memory; both sides lose the write bit, so that the
  * first to write copies the page (fault_cow); pages of files are not copied, a fault finds them in the page
  * cache. Then it lets go of what it is not to see or have (WIPEONFORK, DONTFORK). The parent's threads may still
- * write through their TLBs until the flush at the end, which is before fork returns. Locks: the parent's, so that
- * its regions stay put; then the child's.
+ * write through their TLBs until the flush at the end, so none of them may copy a page meanwhile, or what is written
+ * to it is lost: the parent's seq is odd. Locks: the parent's, so that its regions stay put; then the child's.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
@@ -90,7 +90,7 @@ static struct space *fork_once(struct space *parent)
 	if (!child)
 		return NULL;
 	tlb_batch_begin(&b, parent);
-	spin_lock(&parent->lock);
+	space_change_begin(parent);
 	spin_lock_nested(&child->lock);		/* whoever reclaims tables finds it already */
 	err = region_copy_all(parent, child, &flags);
 	if (!err)
@@ -113,8 +113,8 @@ static struct space *fork_once(struct space *parent)
 	child->env_start = parent->env_start;
 	child->env_end = parent->env_end;
 	spin_unlock(&child->lock);
-	spin_unlock(&parent->lock);
 	tlb_batch_finish(&b);
+	space_change_end(parent);
 	count(fork_spaces);
 	if (err) {
 		space_put(child);

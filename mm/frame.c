@@ -366,7 +366,7 @@ void frame_free_order(struct frame *f, unsigned order)
 	spin_unlock(&buddy.lock);
 }
 
-u64 frame_nr_kind(enum frame_kind kind)
+__racy u64 frame_nr_kind(enum frame_kind kind)
 {
 	s64 n = 0;
 

@@ -84,6 +84,34 @@ static void forks_and_writes(void **state)
 	}
 }
 
+/* The same with few pages, so that one thread copies a page while another, whose CPU remembers that it may, writes to it. */
+static void write_and_look(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	for (u64 n = 1; cpu && crowd_use(); n++) {
+		u64 p = fake_random(&seed) % 2;
+
+		crowd_want(fake_store(s, word(p, cpu), n) == FAULT_OK);
+		crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == n);
+	}
+	for (unsigned turn = 0; !cpu && crowd_change(1500); turn++) {
+		tune.fork_share = turn % 4 ? FORK_SHARE_NONE : FORK_SHARE_ALL;
+		struct space *child = space_fork(s);
+
+		crowd_want(child);
+		space_put(child);
+	}
+}
+
+static void no_write_is_lost(void **state)
+{
+	(void)state;
+	fake_late_interrupts = true;
+	crowd_run(CPUS, write_and_look);
+	fake_late_interrupts = false;
+}
+
 /* Four relatives, one per CPU, write everything at the same time: each table and page is fought for. */
 static void write_mine(unsigned cpu)
 {
@@ -206,7 +234,7 @@ static void checked_as_they_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
+		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
 	};
 
 	return KIT_RUN(tests);
