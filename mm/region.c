@@ -89,7 +89,7 @@ struct region *region_alloc(void)
 	return kmem_cache_alloc(&region_cache);
 }
 
-struct region *region_copy(const struct region *r)
+static __always_inline struct region *copy_of(const struct region *r)
 {
 	struct region *copy = kmem_cache_take(&region_cache);
 
@@ -99,6 +99,11 @@ struct region *region_copy(const struct region *r)
 	if (copy->cache)
 		copy->cache->ops->get(copy->cache);
 	return copy;
+}
+
+struct region *region_copy(const struct region *r)
+{
+	return copy_of(r);
 }
 
 static void link_cache(struct region *r)
@@ -144,31 +149,45 @@ void region_remove(struct space *s, struct region *r)
 		s->locked_pages -= pages;
 }
 
+#define COPY_FAILED (1U << 31)		/* beside the flags of regions */
+
 /* Puts a copy of FROM and of all below it into *LINK, below ABOVE. The flags of them all. */
 static u32 copy_tree(struct space *s, struct region *from, struct region *above, struct region **link)
 {
-	struct region *copy = *link = region_copy(from);
-	u32 flags = from->flags;
+	u32 all = 0;
 
-	if (!copy)
-		return 0;
-	s->nr_regions++;
-	s->pages += (copy->end - copy->start) >> PAGE_SHIFT;
-	copy->flags &= ~R_LOCKED;
-	copy->space = s;
-	RB_PARENT(copy, node) = above;
-	link_cache(copy);
-	if (RB_LEFT(from, node))
-		flags |= copy_tree(s, RB_LEFT(from, node), copy, &RB_LEFT(copy, node));
-	if (RB_RIGHT(from, node))
-		flags |= copy_tree(s, RB_RIGHT(from, node), copy, &RB_RIGHT(copy, node));
-	return flags;
+	for (; from; from = RB_LEFT(from, node)) {
+		struct region *copy = *link = copy_of(from);
+
+		if (unlikely(!copy))
+			return COPY_FAILED;
+		all |= copy->flags;
+		copy->flags &= ~R_LOCKED;
+		copy->space = s;
+		RB_PARENT(copy, node) = above;
+		if (copy->cache)
+			link_cache(copy);
+		if (RB_RIGHT(from, node))
+			all |= copy_tree(s, RB_RIGHT(from, node), copy, &RB_RIGHT(copy, node));
+		above = copy;
+		link = &RB_LEFT(copy, node);
+	}
+	return all;
 }
 
 int region_copy_all(struct space *from, struct space *to, u32 *flags)
 {
-	*flags = RB_EMPTY(&from->regions) ? 0 : copy_tree(to, RB_ROOT(&from->regions), NULL, &RB_ROOT(&to->regions));
-	return to->nr_regions == from->nr_regions ? 0 : -ENOMEM;
+	*flags = copy_tree(to, RB_ROOT(&from->regions), NULL, &RB_ROOT(&to->regions));
+	if (likely(!(*flags & COPY_FAILED))) {
+		to->nr_regions = from->nr_regions;
+		to->pages = from->pages;
+		return 0;
+	}
+	for (struct region *r = RB_MIN(region_tree, &to->regions); r; r = region_next(r)) {
+		to->nr_regions++;
+		to->pages += (r->end - r->start) >> PAGE_SHIFT;
+	}
+	return -ENOMEM;
 }
 
 struct region *region_remove_all(struct space *s)

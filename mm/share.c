@@ -18,7 +18,7 @@
 #include "mm/gate.h"
 
 /* N entries that are all tables, or all anonymous pages, and none empty: nothing to ask of any of them. */
-static void copy_run(pte_t *from, pte_t *to, unsigned n)
+static __always_inline void copy_run(pte_t *from, pte_t *to, unsigned n)
 {
 	pte_t e;
 
@@ -47,8 +47,7 @@ static unsigned only_run(const struct frame *t, enum pte_class c)
 static void copy_entries(struct frame *t, struct frame *copy)
 {
 	pte_t *from = pt_slots(t), *to = pt_slots(copy);
-	enum pte_class protect = t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON;
-	unsigned left = pt_live(t), run = only_run(t, protect);
+	unsigned left = pt_live(t), run = only_run(t, t->level > 1 ? PTE_CLASS_NONE : PTE_CLASS_ANON);
 
 	if (run < PT_ENTRIES) {
 		copy_run(from + run, to + run, left);
@@ -56,9 +55,13 @@ static void copy_entries(struct frame *t, struct frame *copy)
 	}
 	for (unsigned i = 0; left; i++, left--) {
 		i = pt_next_live(t, i, PT_ENTRIES);
+		if (t->level > 1) {
+			copy_run(from + i, to + i, 1);
+			continue;
+		}
 		pte_t e = from[i];
 
-		if (pte_writable(e) && pte_class(e) == protect)
+		if (pte_writable(e) && pte_class(e) == PTE_CLASS_ANON)
 			e = gate_protect(&from[i]);
 		if (pte_class(e) != PTE_CLASS_ZERO)
 			frame_get(pt_child(e));
