@@ -112,6 +112,44 @@ static void no_write_is_lost(void **state)
 	fake_late_interrupts = false;
 }
 
+/* While CPU 0 forks, the others make tables, often the same at the same time, at root entries below one that is always there. */
+#define TOP(i) ((u64)(i) << pt_shift(4))
+
+static void link_tables(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	for (u64 n = 1; cpu && crowd_use(); n++) {
+		vaddr_t at = TOP(2 + fake_random(&seed) % 4);
+
+		if (fake_random(&seed) % 4 == 0)
+			vm_advise(s, at, GiB(1), MADV_DONTNEED);
+		else
+			crowd_want(fake_store(s, at + PAGES(cpu), n) == FAULT_OK);
+	}
+	while (!cpu && crowd_change(400)) {
+		struct space *child = space_fork(s);
+
+		crowd_want(child && fake_load(child, TOP(9), &v) == FAULT_OK && v == 99);
+		check_space(child);
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+}
+
+static void forks_while_tables_are_linked(void **state)
+{
+	(void)state;
+	for (unsigned i = 2; i < 10; i++)
+		kit_anon(s, TOP(i), PT_ENTRIES, RW);
+	kit_store(s, TOP(9), 99);
+	tlb_switch_space(NULL);
+	for (tune.fork_share = 0; tune.fork_share < 2; tune.fork_share++)
+		crowd_run(CPUS, link_tables);
+	kit_check(s);
+	tlb_switch_space(NULL);
+}
+
 /* Four relatives, one per CPU, write everything at the same time: each table and page is fought for. */
 static void write_mine(unsigned cpu)
 {
@@ -234,7 +272,7 @@ static void checked_as_they_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
+		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
 	};
 
 	return KIT_RUN(tests);
