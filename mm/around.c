@@ -21,8 +21,7 @@
 #include "mm/fault_case.h"
 
 #define WIDEST 21			/* log2 of the largest window */
-#define DOUBT_MAX 4		/* 16 pages in a row */
-#define DENSE_WINDOW 16
+#define DOUBT_MAX 4			/* 16 pages in a row */
 #define DENSE 6				/* 48 pages: for these a table has cost as many faults as all its pages would */
 #define PROBE 16UL			/* pages of a window by which it is judged */
 #define RUN_MAX 9
@@ -62,7 +61,7 @@ static __noinline __racy void judge(struct fault *f, struct ahead *a)
 		a->order = (u8)MIN(a->order + 3, WIDEST);
 		a->doubt = 0;
 	} else if (bad) {
-		a->order = (u8)MAX(a->order - (a->order > DENSE_WINDOW ? 4 : 2), PAGE_SHIFT);
+		a->order = (u8)MAX(a->order - (a->order > 16 ? 4 : 2), PAGE_SHIFT);
 		a->doubt = (u8)MIN(a->doubt + 1, DOUBT_MAX);
 	}
 }
@@ -79,7 +78,7 @@ static __racy unsigned adapted_order(struct fault *f, struct ahead *a)
 		a->order = (u8)base_order();
 	if (around_dense(f)) {
 		if (!a->last)
-			a->due = (u8)(33 - __builtin_clz(a->faults | 1U));	/* twice to four times as many */
+			a->due = (u8)MIN(33 - __builtin_clz(a->faults | 1U), 31);	/* twice to four times as many */
 		return WIDEST;
 	}
 	if (a->order > PAGE_SHIFT) {

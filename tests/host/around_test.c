@@ -159,6 +159,13 @@ static void shuffled(vaddr_t va, u64 first, u64 span)
 		want_load(s, va + PAGES(first + p), first + p + 1);
 }
 static u64 disorder(vaddr_t va) { return faults_of(shuffled(va, 0, N)); }
+static u64 straddling(vaddr_t va)	/* two as well, but never in one window of less than 128 KiB */
+{
+	return faults_of(({
+		for (u64 p = 15; p < N; p += p % 512 == 15 ? 1 : 511)
+			want_load(s, va + PAGES(p), p + 1);
+	}));
+}
 static u64 by_tables(vaddr_t va)	/* in disorder, but one table after the other */
 {
 	return faults_of(({ for (u64 p = 0; p < N; p += 512) shuffled(va, p, 512); }));
@@ -189,7 +196,8 @@ static void adapts(void **state)
 		{ "linear", linear, 110, 30 }, { "backwards", backwards, 110, 30 }, { "three runs", three_runs, 110, 30 },
 		{ "random", disorder, 160, 30 },
 		{ "random by tables", by_tables, 130, 30 }, { "strided", strided, 105, 60 }, { "every eighth", eighths, 130, 80 },
-		{ "sparse", sparse, 100, 3 }, { "pairs", pairs, 160, 6 }, { "phases", phases, 130, 30 },
+		{ "sparse", sparse, 100, 3 }, { "pairs", pairs, 160, 6 },
+		{ "straddling pairs", straddling, 130, 6 }, { "phases", phases, 130, 30 },
 	};
 	static const u32 kinds[] = { R_READ, R_READ | R_SHARED, R_READ | R_EXEC };
 
@@ -210,6 +218,26 @@ static void adapts(void **state)
 			      adapted, adapted * 100 / best, adapted * 100 / worst);
 		if (adapted * 100 > best * rows[r].best || adapted * 100 > worst * rows[r].worst)
 			fail_msg("%s: %lu, best %lu, worst %lu", rows[r].name, adapted, best, worst);
+	}
+}
+
+static void what_is_measured(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < 4; how++) {
+		bool adapts = how & 1, young = how & 2;
+		u64 mapped = counter_sum(C_around_mapped), measured = counter_sum(C_around_measured);
+		u64 judged = counter_sum(C_around_hit) + counter_sum(C_around_wasted);
+
+		tune.fault_around_young = young;
+		cost(linear, R_READ, MiB(2), adapts);
+		mapped = counter_sum(C_around_mapped) - mapped;
+		measured = counter_sum(C_around_measured) - measured;
+		if (young && adapts)
+			assert_in_range(measured, N / 512, N / 16);
+		else
+			assert_int_equal(measured, young ? 0 : mapped);
+		assert_int_equal(counter_sum(C_around_hit) + counter_sum(C_around_wasted) - judged, measured);
 	}
 }
 
@@ -323,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(faults_are_pages_by_window), TEST(a_window_has_borders), TEST(marks_are_counted_once), TEST(adapts),
+		TEST(what_is_measured),
 		TEST(runs_double), TEST(guesses), TEST(populates),
 	};
 
