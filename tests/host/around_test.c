@@ -221,6 +221,18 @@ static void adapts(void **state)
 	}
 }
 
+static void advice_goes_before_learning(void **state)
+{
+	vaddr_t va = map(R_READ);
+
+	(void)state;
+	assert_int_equal(moved(around_mapped, want_load(s, va, 1)), 0);
+	assert_int_equal(vm_advise(s, va, PAGES(N), MADV_SEQUENTIAL), 0);
+	assert_int_equal(moved(around_mapped, want_load(s, va + PAGES(512), 513)), 63);
+	assert_int_equal(vm_advise(s, va, PAGES(N), MADV_RANDOM), 0);
+	assert_int_equal(moved(around_mapped, want_load(s, va + PAGES(512 + 64), 512 + 65)), 0);
+}
+
 static void what_is_measured(void **state)
 {
 	(void)state;
@@ -351,7 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(faults_are_pages_by_window), TEST(a_window_has_borders), TEST(marks_are_counted_once), TEST(adapts),
-		TEST(what_is_measured),
+		TEST(advice_goes_before_learning), TEST(what_is_measured),
 		TEST(runs_double), TEST(guesses), TEST(populates),
 	};
 
