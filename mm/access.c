@@ -12,18 +12,23 @@
 /* The frame of VA with a hold, if it is mapped with the rights wanted. NULL: it has to be faulted in. */
 static struct frame *hold_page(struct space *s, vaddr_t va, bool write)
 {
-	bool own = false;
-	struct frame *t = pt_find_own(s->root, va, &own), *f = NULL;
+	struct frame *t, *f = NULL;
+	bool own = false, stale;
 
-	if (t && (own || !write) && pt_lock(t)) {
+	do {
+		u32 owned = __atomic_load_n(&s->owned, __ATOMIC_ACQUIRE);
+
+		t = pt_find_own(s->root, va, &own);
+		if (!t || (write && !own) || !pt_lock(t))
+			return NULL;
+		stale = READ_ONCE(s->owned) != owned;	/* the table may be only others' by now */
 		pte_t e = *pt_slot(t, va);
-
-		if (pte_permits(e, pte_want(write), false)) {
+		if (!stale && pte_permits(e, pte_want(write), false)) {
 			f = frame_of_pa(pte_pa(e));
 			frame_get(f);
 		}
 		pt_unlock(t);
-	}
+	} while (stale);
 	return f;
 }
 

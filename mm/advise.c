@@ -85,8 +85,8 @@ static long drop_pages(struct space *s, const struct advice *a, vaddr_t start, v
 		else
 			vm_zap(s, &b, start, stop);
 	}
+	tlb_batch_finish(&b);		/* before another drops the same, finds nothing, and flushes nothing */
 	spin_unlock(&s->lock);
-	tlb_batch_finish(&b);
 	return err;
 }
 

@@ -194,6 +194,44 @@ static void relatives_break_up(void **state)
 	}
 }
 
+/* A write has found a path of its own and waits for the table's lock, when a fork makes the table the child's too: it must not
+ * replace a page there, which the child may have in its TLB while only the parent's CPUs are flushed. CPU 3 makes siblings, so that
+ * pages have several holders, writes to them, and lets them go. */
+static void write_or_multiply(unsigned cpu)
+{
+	u64 seed = cpu, v, first[PAGES_USED];
+
+	for (u64 n = 1; (cpu == 1 || cpu == 2) && crowd_use(); n++)
+		crowd_want(fake_store(s, word(fake_random(&seed) % PAGES_USED, cpu), n) == FAULT_OK);
+	while (cpu == 3 && crowd_use()) {
+		struct space *sibling = space_fork(s);
+
+		crowd_want(sibling);
+		for (unsigned i = 0; i < PAGES_USED / 2; i++)
+			crowd_want(fake_store(sibling, word(fake_random(&seed) % PAGES_USED, 1), 1UL << 61) == FAULT_OK);
+		tlb_switch_space(NULL);
+		space_put(sibling);
+	}
+	while (cpu == 0 && crowd_change(300)) {
+		struct space *child = space_fork(s);
+
+		crowd_want(child);
+		for (u64 p = 0; p < PAGES_USED; p++)
+			crowd_want(fake_load(child, word(p, 1), &first[p]) == FAULT_OK);
+		for (unsigned i = 0; i < 4 * PAGES_USED; i++)
+			crowd_want(fake_load(child, word(i % PAGES_USED, 1), &v) == FAULT_OK && v == first[i % PAGES_USED]);
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+}
+
+static void fork_between_walk_and_lock(void **state)
+{
+	(void)state;
+	tune.fork_share = FORK_SHARE_ALL;
+	crowd_run(CPUS, write_or_multiply);
+}
+
 /* A file mapped by all relatives is cut and grows while they fault it in. */
 static struct kit_file *file;
 
@@ -272,7 +310,8 @@ static void checked_as_they_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up), TEST(relatives_and_truncation), TEST(checked_as_they_end),
+		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up),
+		TEST(relatives_and_truncation), TEST(fork_between_walk_and_lock), TEST(checked_as_they_end),
 	};
 
 	return KIT_RUN(tests);

@@ -97,6 +97,28 @@ static void faults_and_dontneed(void **state)
 	crowd_run(CPUS, touch_while_dropped);
 }
 
+/* --- dropped by two at once: who returns second, having found nothing, sees nothing either ------------------- */
+
+static void drop_after_another(unsigned cpu)
+{
+	u64 v;
+
+	while (cpu == 0 && crowd_change(TURNS * 2))
+		crowd_want(vm_advise(s, AREA, PAGES(4), MADV_DONTNEED) == 0);
+	for (u64 n = 1; cpu && crowd_use(); n++) {
+		crowd_want(fake_store(s, word(cpu, cpu), n) == FAULT_OK);
+		crowd_want(vm_advise(s, word(cpu, 0), PAGES(1), MADV_DONTNEED) == 0);
+		crowd_want(fake_load(s, word(cpu, cpu), &v) == FAULT_OK && v == 0);
+	}
+}
+
+static void dontneed_and_dontneed(void **state)
+{
+	(void)state;
+	kit_anon(s, AREA, 4, RW);
+	crowd_run(CPUS, drop_after_another);
+}
+
 /* --- neighbours in one table come and go ----------------------------------------------------------- */
 
 static void use_or_change(unsigned cpu)
@@ -322,7 +344,7 @@ static void faults_and_strangers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
+		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(dontneed_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
 		TEST(faults_and_regions),
 		TEST(faults_and_remap), TEST(faults_and_truncation), TEST(faults_and_strangers),
 	};
