@@ -164,7 +164,7 @@ long sys_getrusage(u64 who, u64 va, REST2)
 	if ((int)who < RUSAGE_CHILDREN || (int)who > RUSAGE_THREAD)
 		return -EINVAL;
 	space_usage(p->space, &now);
-	p->max_rss_pages = MAX(p->max_rss_pages, now.anon + now.file + now.shmem);
+	p->max_rss_pages = MAX(p->max_rss_pages, now.peak_rss);
 	spin_lock(&process_lock);
 	process_usage(p, (int)who == RUSAGE_CHILDREN ? USAGE_CHILDREN : USAGE_SELF, &u);
 	spin_unlock(&process_lock);

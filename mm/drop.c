@@ -60,7 +60,7 @@ int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end)
 		return 0;
 	int err = share_own_edges(b, start, end);
 	if (!err)
-		share_zap(b, start, end, PT_RECLAIM_ALWAYS);
+		share_zap(b, start, end, PT_RECLAIM_ALWAYS, false);
 	return err;
 }
 
@@ -112,7 +112,21 @@ struct zap {
 	struct tlb_batch *b;
 	enum pt_reclaim policy;
 	struct unlinked u;
+	bool look;			/* for a peak, before the first page goes */
+	u64 pages;
 };
+
+/* Resident ones of T. */
+static __racy u64 pages_of(const struct frame *t)
+{
+	return pt_live(t) - t->table.count[PTE_CLASS_ZERO];
+}
+
+static void look(struct zap *z)
+{
+	z->look = false;
+	peak_look(z->b->space);
+}
 
 /* SLOTS: those of an own table of LEVEL, that of START among them. */
 static void zap_below(struct zap *z, pte_t *slots, unsigned level, vaddr_t start, vaddr_t end)
@@ -129,28 +143,39 @@ static void zap_below(struct zap *z, pte_t *slots, unsigned level, vaddr_t start
 		struct frame *child = pt_child(e);
 		if (!pte_writable(e)) {
 			BUG_ON(next - va != span);	/* an edge that nobody owned */
+			if (z->look)
+				look(z);
 			unlink_shared(z->b, slot, va, &z->u);
 		} else if (level > 2) {
 			zap_below(z, frame_ptr(child), level - 1, va, next);
 			pt_unlink_if_empty(z->b, slot, child);
 		} else if (pt_lock(child)) {
+			unsigned first = pt_index(va, 1), stop = first + ((next - va) >> PAGE_SHIFT);
+
+			if (z->look && pt_next_live(child, first, stop) < stop)
+				look(z);
+			z->pages += pages_of(child);
 			pt_clear(z->b, child, va, (next - va) >> PAGE_SHIFT);
+			z->pages -= pages_of(child);
 			pt_unlock(child);
 			reclaim_leaf(z->b, slot, va, child, z->policy);
 		}
 	}
 }
 
-void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy)
+u64 share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy, bool peak)
 {
 	struct zap z;
 
 	z.b = b;
 	z.policy = policy;
 	z.u.n = 0;
+	z.pages = 0;
+	z.look = peak;
 	zap_below(&z, pt_slots(b->space->root), PT_LEVELS, start, end);
 	if (z.u.n)
 		drop_unlinked(b, &z.u);
+	return z.pages;
 }
 
 u64 share_drop_all(struct tlb_batch *b, struct space *s)

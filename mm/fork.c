@@ -58,7 +58,7 @@ static int hide_special(struct space *child)
 		err = share_own_edges(&b, r->start, r->end);
 		if (err)
 			break;
-		share_zap(&b, r->start, r->end, PT_RECLAIM_ALWAYS);
+		share_zap(&b, r->start, r->end, PT_RECLAIM_ALWAYS, false);
 		if (r->flags & R_DONTFORK) {
 			region_remove(child, r);
 			r->next_free = dropped;

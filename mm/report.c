@@ -58,6 +58,8 @@ void space_usage(struct space *s, struct space_usage *u)
 			u->data += pages;
 	}
 	report_each_table(s, add_table, u);
+	u->peak_size = MAX(s->peak.size, u->size);
+	u->peak_rss = MAX(s->peak.rss, u->anon + u->file + u->shmem);
 	spin_unlock(&s->lock);
 }
 

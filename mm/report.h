@@ -8,6 +8,7 @@ struct space_usage {
 	u64 anon, file, shmem;		/* resident pages */
 	u64 tables;			/* page tables, root included: VmPTE in frames */
 	u64 size, locked, data, stack, exec;	/* pages of regions: VmSize VmLck VmData VmStk VmExe */
+	u64 peak_size, peak_rss;	/* the highest so far: VmPeak VmHWM */
 };
 void space_usage(struct space *s, struct space_usage *u);
 

@@ -31,8 +31,9 @@ int share_own_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, u64 most);
 int share_clear_hole(struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* Empties [start, end) of B's space; tables that others use as well are only let go of. Edges are own. Cannot
- * fail. Tables of one's own that become empty are treated as POLICY says (mm/ptreclaim.h). */
-void share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy);
+ * fail. Tables of one's own that become empty are treated as POLICY says (mm/ptreclaim.h). PEAK: the
+ * space's is looked for before (mm/peak.c). The pages that were in own ones. */
+u64 share_zap(struct tlb_batch *b, vaddr_t start, vaddr_t end, enum pt_reclaim policy, bool peak);
 
 /* Lets go of CHILD, which T's entry for VA points to, if it is empty (SURE: whatever is in it); others use it as well.
  * T is own and B's space locked; or CUT, which every user maps there, is being cut (its map_lock is held). Flushes. */

@@ -61,6 +61,7 @@ void space_change_begin(struct space *s)
 
 void space_change_end(struct space *s)
 {
+	s->peak.size = MAX(s->peak.size, s->pages);
 	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_RELEASE);
 	spin_unlock(&s->lock);
 }
@@ -76,6 +77,7 @@ u64 space_put(struct space *s)
 	spin_lock(&all_lock);
 	LIST_REMOVE(s, all);
 	spin_unlock(&all_lock);
+	u64 peak = s->peak.rss;
 	space_change_begin(s);
 	struct region *dropped = region_remove_all(s);
 	space_change_end(s);
@@ -86,6 +88,6 @@ u64 space_put(struct space *s)
 	region_free_list(dropped);
 	pt_root_free(s->root);
 	kmem_cache_free(&space_cache, s);
-	return pages;
+	return MAX(pages, peak);
 }
 

@@ -76,6 +76,10 @@ struct space {
 	} kept;
 	u64 id, cpus, flushes;		/* mm/tlb.c: like no other's ever; CPUs whose root register is ours; rounds */
 	u64 pages;			/* pages in regions (VmSize) */
+	struct {			/* mm/peak.c */
+		u64 size, rss;		/* the highest of the past: pages, and of these resident */
+		u64 most, given;	/* it has no more resident pages now; as of this count of pages given */
+	} peak;
 	u64 locked_pages;
 	u64 limit_as, limit_data, limit_stack;	/* bytes; from setrlimit */
 	vaddr_t mmap_top;		/* mmap looks downwards from here */
@@ -91,7 +95,8 @@ struct space {
 struct space *space_create(void);	/* held once; NULL: no memory */
 struct space *space_fork(struct space *parent);	/* a copy as fork() makes it; NULL: no memory, parent unharmed */
 static inline void space_get(struct space *s) { __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED); }
-/* Drops a hold; the last one drops it all, and returns the pages that it alone had (others: 0). No lock held. */
+/* Drops a hold; the last one drops it all, and returns the pages that it alone had, or those of its peak (others: 0). No lock
+ * held. */
 u64 space_put(struct space *s);
 
 /* Calls FN for every space there is, with its lock held. No lock held. */
@@ -100,6 +105,8 @@ void space_each(void (*fn)(struct space *s, void *arg), void *arg);
 /* For those who change regions. begin takes the lock; before end, TLBs have been flushed of what has changed. */
 void space_change_begin(struct space *s);
 void space_change_end(struct space *s);
+
+void peak_look(struct space *s);	/* pages of S, locked, are about to go */
 
 /* The region that contains VA, or the first above it; NULL. Under the lock. */
 struct region *region_at_or_above(struct space *s, vaddr_t va);

@@ -20,7 +20,7 @@ void vm_zap(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)
 {
 	enum pt_reclaim policy = READ_ONCE(tune.pt_reclaim);
 
-	share_zap(b, start, end, policy);
+	s->peak.most -= share_zap(b, start, end, policy, true);
 	if (unlikely(policy == PT_RECLAIM_DEFERRED || s->kept.n))
 		reclaim_turn(s, b, policy);
 }

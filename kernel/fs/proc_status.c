@@ -67,12 +67,12 @@ static u64 own_code(const struct space *s, const struct space_usage *u)
 	return MIN(own, u->exec);
 }
 
-static void memory_lines(struct text *t, const struct process *p, const struct space *s, const struct space_usage *u)
+static void memory_lines(struct text *t, const struct space *s, const struct space_usage *u)
 {
 	u64 own = own_code(s, u);
 	const struct { const char *name; u64 pages; } line[] = {
-		{ "VmSize", u->size }, { "VmLck", u->locked }, { "VmPin", 0 },
-		{ "VmHWM", MAX(p->max_rss_pages, rss(u)) }, { "VmRSS", rss(u) },
+		{ "VmPeak", u->peak_size }, { "VmSize", u->size }, { "VmLck", u->locked }, { "VmPin", 0 },
+		{ "VmHWM", u->peak_rss }, { "VmRSS", rss(u) },
 		{ "RssAnon", u->anon }, { "RssFile", u->file }, { "RssShmem", u->shmem },
 		{ "VmData", u->data }, { "VmStk", u->stack }, { "VmExe", own }, { "VmLib", u->exec - own },
 		{ "VmPTE", u->tables }, { "VmSwap", 0 },
@@ -136,7 +136,7 @@ int proc_show_status(struct proc_file *pf, struct text *t)
 	text_printf(t, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, n->tid ? n->tid : p->pid, p->pgid,
 		    p->sid);
 	if (s)
-		memory_lines(t, p, s, &u);
+		memory_lines(t, s, &u);
 	text_printf(t, "Threads:\t%u\n", p->nr_threads);
 	signal_lines(t, p, thread);
 	text_printf(t, "NoNewPrivs:\t%d\n", p->cred.no_new_privs);

@@ -112,6 +112,41 @@ static void sums_follow(void **state)
 	kit_space_end(s);
 }
 
+/* The highest sizes of the past, exactly, whichever way pages came and went; not looked for where it cannot matter. */
+static void peaks(void **state)
+{
+	struct space *s = kit_space(), *child;
+	vaddr_t va = kit_anon(s, AREA, 2048, RW);
+
+	(void)state;
+	for (u64 p = 0; p < 40; p++)
+		kit_store(s, va + PAGES(13 * p), p);
+	assert_int_equal(kit_usage(s).peak_rss, 40);
+	vm_advise(s, va, PAGES(13 * 10), MADV_DONTNEED);
+	assert_int_equal(kit_usage(s).peak_rss, 40);
+	assert_int_equal(kit_usage(s).anon, 30);
+	for (u64 p = 0; p < 100; p++) {			/* never more than 35 */
+		kit_store(s, va + PAGES(1024 + p % 5), p);
+		if (p % 5 == 4)
+			vm_advise(s, va + PAGES(1024), PAGES(5), MADV_DONTNEED);
+	}
+	assert_int_equal(kit_usage(s).peak_rss, 40);
+	kit_load(s, va + PAGES(1500));			/* the zero page is none */
+	for (u64 p = 0; p < 11; p++)
+		kit_store(s, va + PAGES(1024 + p), p);
+	child = space_fork(s);
+	vm_unmap(s, va, PAGES(2048));
+	assert_int_equal(kit_usage(s).anon, 0);
+	assert_int_equal(kit_usage(s).peak_rss, 41);
+	assert_int_equal(kit_usage(s).peak_size, 2048);
+	assert_int_equal(kit_usage(s).size, 0);
+	vm_advise(child, va + PAGES(1024), PAGES(1), MADV_DONTNEED);
+	assert_int_equal(kit_usage(child).anon, 40);
+	assert_int_equal(kit_usage(child).peak_rss, 41);
+	kit_space_end(child);
+	kit_space_end(s);
+}
+
 static void maps(void **state)
 {
 	struct kit_file *f = kit_file(8, false);
@@ -251,7 +286,7 @@ static void whole_machine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_TEST(sums), KIT_TEST(sums_follow), KIT_TEST(maps), KIT_TEST(smaps), KIT_TEST(tables_and_walks),
+		KIT_TEST(sums), KIT_TEST(sums_follow), KIT_TEST(peaks), KIT_TEST(maps), KIT_TEST(smaps), KIT_TEST(tables_and_walks),
 		KIT_TEST(pagemap), KIT_TEST(whole_machine),
 	};
 

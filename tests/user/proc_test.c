@@ -5,6 +5,7 @@
  *
  * Files are read into memory that is present beforehand, so that looking changes nothing.
  */
+#include <sys/resource.h>
 #include "tests/user/test.h"
 #include <sys/uio.h>
 
@@ -115,6 +116,28 @@ static void virtual_size(void)
 	EXPECT_EQ(status_kb("VmSize"), size + 2800);
 	munmap(at, 1000 * PAGE);
 	EXPECT_EQ(status_kb("VmSize"), size);
+	EXPECT(status_kb("VmPeak") >= size + 4000);
+}
+
+/* What is gone by the time somebody asks. */
+static void peaks(void)
+{
+	size_t n = 3000;
+	char *at = anon_pages(n);
+	struct rusage u;
+	long size = status_kb("VmSize"), rss;
+
+	for (size_t i = 0; i < n; i++)
+		at[i * PAGE] = 1;
+	rss = status_kb("VmRSS");
+	for (size_t i = 0; i < n; i += 100)
+		madvise(at + i * PAGE, 100 * PAGE, MADV_DONTNEED);
+	munmap(at, n * PAGE);
+	expect_kb("VmHWM", status_kb("VmHWM"), rss);
+	expect_kb("VmPeak", status_kb("VmPeak"), size);
+	EXPECT(status_kb("VmRSS") <= rss - 11000);
+	EXPECT_EQ(getrusage(RUSAGE_SELF, &u), 0);
+	EXPECT_EQ(u.ru_maxrss, status_kb("VmHWM"));
 }
 
 static void tables_are_counted(void)
@@ -427,6 +450,7 @@ int main(void)
 	free(malloc(3000));
 	RUN(resident_follows_writes);
 	RUN(virtual_size);
+	RUN(peaks);
 	RUN(tables_are_counted);
 	RUN(region_figures);
 	RUN(sums_agree);
