@@ -182,8 +182,8 @@ static long clean_up(struct space *s, vaddr_t start, vaddr_t end)
 	tlb_batch_begin(&b, s);
 	spin_lock(&s->lock);
 	reclaim_range(&b, start, end, true);
-	spin_unlock(&s->lock);
 	tlb_batch_finish(&b);
+	spin_unlock(&s->lock);
 	return 0;
 }
 

@@ -43,10 +43,10 @@ static int copy_tables(struct tlb_batch *b, struct space *parent, struct space *
 	return 0;
 }
 
-/* What CHILD is not to see of the memory it has got leaves it again, and so do the regions it is not to have. */
-static int hide_special(struct space *child)
+/* What CHILD is not to see of the memory it has got leaves it again, and so do the regions it is not to have: to *DROPPED. */
+static int hide_special(struct space *child, struct region **dropped)
 {
-	struct region *dropped = NULL, *next;
+	struct region *next;
 	struct tlb_batch b;
 	int err = 0;
 
@@ -61,12 +61,11 @@ static int hide_special(struct space *child)
 		share_zap(&b, r->start, r->end, PT_RECLAIM_ALWAYS, false);
 		if (r->flags & R_DONTFORK) {
 			region_remove(child, r);
-			r->next_free = dropped;
-			dropped = r;
+			r->next_free = *dropped;
+			*dropped = r;
 		}
 	}
 	tlb_batch_finish(&b);
-	region_free_list(dropped);
 	return err;
 }
 
@@ -83,6 +82,7 @@ static int copy_all_tables(struct tlb_batch *b, struct space *parent, struct spa
 static struct space *fork_once(struct space *parent)
 {
 	struct space *child = space_create();
+	struct region *dropped = NULL;
 	struct tlb_batch b;
 	u32 flags;
 	int err;
@@ -96,7 +96,7 @@ static struct space *fork_once(struct space *parent)
 	if (!err)
 		err = (tune.fork_share == FORK_SHARE_NONE ? copy_all_tables : share_fork)(&b, parent, child);
 	if (!err && flags & (R_DONTFORK | R_WIPEONFORK))
-		err = hide_special(child);
+		err = hide_special(child, &dropped);
 	child->limit_as = parent->limit_as;
 	child->limit_data = parent->limit_data;
 	child->limit_stack = parent->limit_stack;
@@ -115,6 +115,8 @@ static struct space *fork_once(struct space *parent)
 	spin_unlock(&child->lock);
 	tlb_batch_finish(&b);
 	space_change_end(parent);
+	if (unlikely(dropped))
+		region_free_list(dropped);
 	count(fork_spaces);
 	if (err) {
 		space_put(child);

@@ -7,5 +7,5 @@
 int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end);
 
 /* Removes the regions and pages of [start, end), at whose edges regions are split; cannot fail. The regions go
- * to *DROPPED, the pages to B; the caller finishes B and frees the list, in this order, after the bracket. */
+ * to *DROPPED, the pages to B; the caller finishes B in the bracket, and frees the list after it. */
 void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end, struct region **dropped);

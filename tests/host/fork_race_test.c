@@ -150,6 +150,46 @@ static void forks_while_tables_are_linked(void **state)
 	tlb_switch_space(NULL);
 }
 
+/* CPUs 0 and 1 fork, one while the flush of the other is under way; 2 and 3 write the same pages, each its own words. */
+static void write_or_fork_too(unsigned cpu)
+{
+	u64 seed = cpu + 1, v, last[8] = { 0 }, first[8 * CPUS];
+
+	for (u64 n = 1; cpu > 1 && crowd_use(); n++) {
+		u64 p = fake_random(&seed) % ARRAY_SIZE(last);
+
+		crowd_want(fake_load(s, word(p, cpu), &v) == FAULT_OK && v == last[p]);
+		crowd_want(fake_store(s, word(p, cpu), last[p] = n) == FAULT_OK);
+	}
+	while (cpu < 2 && crowd_change(400)) {
+		struct space *child = space_fork(s);
+
+		crowd_want(child);
+		for (unsigned turn = 0; turn < 2; turn++)
+			for (u64 i = 0; i < ARRAY_SIZE(first); i++) {
+				crowd_want(fake_load(child, word(i / CPUS, i % CPUS), &v) == FAULT_OK);
+				crowd_want(!turn || v == first[i]);
+				first[i] = v;
+			}
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+}
+
+static void forks_and_forks(void **state)
+{
+	(void)state;
+	fake_late_interrupts = true;
+	for (tune.fork_share = 0; tune.fork_share <= FORK_SHARE_NONE; tune.fork_share++) {
+		for (u64 i = 0; i < 8 * CPUS; i++)
+			kit_store(s, word(i / CPUS, i % CPUS), 0);
+		tlb_switch_space(NULL);
+		crowd_run(CPUS, write_or_fork_too);
+	}
+	fake_late_interrupts = false;
+	tune.fork_share = FORK_SHARE_ALL;
+}
+
 /* Four relatives, one per CPU, write everything at the same time: each table and page is fought for. */
 static void write_mine(unsigned cpu)
 {
@@ -310,7 +350,7 @@ static void checked_as_they_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up),
+		TEST(forks_and_writes), TEST(forks_and_forks), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up),
 		TEST(relatives_and_truncation), TEST(fork_between_walk_and_lock), TEST(checked_as_they_end),
 	};
 
