@@ -90,7 +90,7 @@ void share_let_go(struct tlb_batch *b, struct frame *t, vaddr_t va, struct frame
 	pte_t *slot = pt_slot(t, va);
 	if (pte_present(*slot) && pt_child(*slot) == child) {
 		spin_lock_nested(&child->table.lock);
-		empty = sure || !pt_live(child);
+		empty = !pte_writable(*slot) && (sure || !pt_live(child));	/* else it has been taken over */
 		if (empty)
 			gate(b, t, slot, va, 0, 0);
 		spin_unlock(&child->table.lock);

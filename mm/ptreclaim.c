@@ -38,16 +38,19 @@ static bool take_oldest(struct kept *k, unsigned limit, vaddr_t *va)
 	return due;
 }
 
-/* Does T map nothing, or with ZERO nothing but the zero page? */
-static bool is_vacant(const struct frame *t, bool zero)
+/* Does T map nothing, or with ZERO nothing but the zero page? Without T's lock: as far as one sees. */
+static __racy bool is_vacant(const struct frame *t, bool zero)
 {
 	unsigned left = READ_ONCE(pt_live(t));
 
 	if (t->level == 1)
 		return !left || (zero && left == t->table.count[PTE_CLASS_ZERO]);
-	for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)
-		if (!is_vacant(pt_child(pt_slots(t)[i]), zero))
+	for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++) {
+		pte_t e = READ_ONCE(pt_slots(t)[i]);
+
+		if (e && !is_vacant(pt_child(e), zero))
 			return false;
+	}
 	return true;
 }
 

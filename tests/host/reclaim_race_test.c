@@ -146,6 +146,47 @@ static void walkers_hold_nothing_that_is_gone(void **state)
 	none_left();
 }
 
+/* An empty table of two: CPU 0 lets go of it, CPU 1 ends the relative, CPU 2 takes it over meanwhile and writes. */
+static struct space *relative;
+
+static void give_up_or_take_over(unsigned cpu)
+{
+	vaddr_t va = tables[0] + PAGES(3);
+	u64 v;
+
+	for (u64 n = 1; n < 400; n++) {
+		if (cpu == 2) {
+			crowd_want(fake_load(s, va, &v) == FAULT_OK && v == 0);
+			crowd_want(relative = space_fork(s));
+		}
+		crowd_meet();
+		if (cpu == 0)
+			crowd_want(vm_advise(s, tables[0], MiB(2), MADV_CLEANUP_PGTABLE) == 0);
+		if (cpu == 1)
+			space_put(relative);
+		if (cpu == 2) {
+			crowd_want(fake_store(s, va, n) == FAULT_OK);
+			fake_cpu_leave();
+			fake_cpu_enter();
+		}
+		crowd_meet();
+		if (cpu == 2) {
+			crowd_want(fake_load(s, va, &v) == FAULT_OK && v == n);
+			crowd_want(vm_advise(s, tables[0], MiB(2), MADV_DONTNEED) == 0);
+		}
+	}
+}
+
+static void table_taken_over_while_it_is_let_go_of(void **state)
+{
+	(void)state;
+	tune.fork_share = FORK_SHARE_LEAF;
+	map_tables();
+	crowd_run(3, give_up_or_take_over);
+	tune.fork_share = FORK_SHARE_ALL;
+	none_left();
+}
+
 /* A file is cut and grows while relatives fault it in and fork: its tables are emptied in place, for all of them. */
 static void cut_or_share(unsigned cpu)
 {
@@ -202,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(fault_at_the_instant_of_freeing), TEST(table_refilled_while_a_lock_was_dropped),
 		TEST(walkers_hold_nothing_that_is_gone), TEST(truncation_empties_for_all),
+		TEST(table_taken_over_while_it_is_let_go_of),
 	};
 
 	return KIT_RUN(tests);
