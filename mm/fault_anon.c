@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: the cases that end with memory of the process's own: zeroed pages, the zero page, copies on write.
- * Each gets its page before it locks the table, stores under the lock, flushes after it.
+ * Each gets its page before it locks the table (but for a copy on write, which most often turns out not to be needed),
+ * stores under the lock, flushes after it.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
@@ -154,6 +155,14 @@ enum fault_result fault_zero(struct fault *f)
 	return FAULT_OK;
 }
 
+/* Stores NEW where another page is. A fork may have shared the table since it was locked: then the child's CPUs, too, may
+ * have seen that page there. */
+static __always_inline void replace(struct fault *f, struct tlb_batch *b, pte_t new)
+{
+	pt_store(b, f->table, f->slot, f->va, new);
+	b->everyone = unlikely(READ_ONCE(f->space->owned) != f->owned);
+}
+
 enum fault_result fault_anon(struct fault *f)
 {
 	struct tlb_batch b;
@@ -175,7 +184,7 @@ enum fault_result fault_anon(struct fault *f)
 		return FAULT_OK;
 	}
 	tlb_batch_begin(&b, f->space);
-	pt_store(&b, f->table, f->slot, f->va, new);
+	replace(f, &b, new);
 	around_wrote(f);
 	pt_unlock(f->table);
 	tlb_batch_finish(&b);
@@ -209,7 +218,7 @@ enum fault_result fault_cow(struct fault *f)
 	}
 	cpu_copy_page(frame_ptr(copy), frame_ptr(old));
 	tlb_batch_begin(&b, f->space);
-	pt_store(&b, f->table, f->slot, f->va, pte_leaf(frame_pa(copy), PTE_CLASS_ANON, fault_rights(f, true)));
+	replace(f, &b, pte_leaf(frame_pa(copy), PTE_CLASS_ANON, fault_rights(f, true)));
 	tlb_batch_frame(&b, old);
 	pt_unlock(f->table);
 	tlb_batch_finish(&b);

@@ -19,7 +19,8 @@ static void each_table(struct frame *t, vaddr_t va, bool own, report_visit *visi
 	for (unsigned i = 0; left && (i = pt_next_live(t, i, n)) < n; i++, left--) {
 		pte_t e = READ_ONCE(pt_slots(t)[i]);
 
-		each_table(pt_child(e), va + i * pt_span(t->level), own && pt_child(e)->refs == 1, visit, arg);
+		if (likely(e))
+			each_table(pt_child(e), va + i * pt_span(t->level), own && pt_child(e)->refs == 1, visit, arg);
 	}
 }
 

@@ -13,8 +13,12 @@
 static void count_table(struct frame *t, vaddr_t va __unused, bool own __unused, void *mappers)
 {
 	if (t->level == 1)
-		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++)
-			((u16 *)mappers)[frame_number(pt_child(pt_slots(t)[i]))]++;
+		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++) {
+			pte_t e = READ_ONCE(pt_slots(t)[i]);
+			u16 *n = &((u16 *)mappers)[frame_number(pt_child(e))];
+
+			*n += e && *n < 0xffff;
+		}
 }
 
 static void count_space(struct space *s, void *mappers)
