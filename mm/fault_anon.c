@@ -160,7 +160,7 @@ enum fault_result fault_zero(struct fault *f)
 static __always_inline void replace(struct fault *f, struct tlb_batch *b, pte_t new)
 {
 	pt_store(b, f->table, f->slot, f->va, new);
-	b->everyone = unlikely(READ_ONCE(f->space->owned) != f->owned);
+	b->everyone = unlikely(READ_ONCE(f->space->stamp) != f->stamp);
 }
 
 enum fault_result fault_anon(struct fault *f)

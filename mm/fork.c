@@ -7,7 +7,8 @@
  * first to write copies the page (fault_cow); pages of files are not copied, a fault finds them in the page
  * cache. Then it lets go of what it is not to see or have (WIPEONFORK, DONTFORK). The parent's threads may still
  * write through their TLBs until the flush at the end, so none of them may copy a page meanwhile, or what is written
- * to it is lost: the parent's seq is odd. Locks: the parent's, so that its regions stay put; then the child's.
+ * to it is lost: the parent's seq is odd. The flush is before the parent's lock goes, as a fork that follows finds
+ * nothing to protect, and flushes nothing. Locks: the parent's, so that its regions stay put; then the child's.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"

@@ -294,7 +294,6 @@ static int share_tables(struct tlb_batch *b, struct frame *from, struct frame *t
 int share_fork(struct tlb_batch *b, struct space *parent, struct space *child)
 {
 	WRITE_ONCE(parent->shares, true);
-	__atomic_fetch_add(&parent->owned, 1, __ATOMIC_SEQ_CST);	/* before the child can see anything */
 	child->shares = true;
 	return share_tables(b, parent->root, child->root, tune.fork_share == FORK_SHARE_ALL ? PT_LEVELS : 2);
 }

@@ -61,7 +61,7 @@ struct space {
 	union {
 		struct {
 			u32 seq;	/* odd: regions are being changed */
-			u32 owned;	/* times that tables became others' or left: who has walked before, walks again */
+			u32 owned;	/* times that a table of others left its tables: who has walked before, walks again */
 		};
 		u64 stamp;		/* both, for faults to compare at once */
 	};

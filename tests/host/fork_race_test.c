@@ -5,6 +5,7 @@
  */
 #include "kit.h"
 #include "crowd.h"
+#include "arch/cpu.h"
 
 #define AREA 0x40000000UL
 #define CPUS 4
@@ -131,7 +132,9 @@ static void link_tables(unsigned cpu)
 		struct space *child = space_fork(s);
 
 		crowd_want(child && fake_load(child, TOP(9), &v) == FAULT_OK && v == 99);
+		arch_freeze_others(true);	/* they change what it shares */
 		check_space(child);
+		arch_thaw_others();
 		tlb_switch_space(NULL);
 		space_put(child);
 	}
