@@ -162,8 +162,11 @@ static __always_inline enum fault_result find(struct fault *f)
 	f->end = READ_ONCE(r->end);
 	f->pgoff = READ_ONCE(r->pgoff);
 	if (unlikely(!allowed(f->flags, f->write, f->exec))) {
-		count(fault_prot);
-		return FAULT_ACCERR;
+		enum fault_result result = fault_refuse(f, FAULT_ACCERR);
+
+		if (result == FAULT_ACCERR)
+			count(fault_prot);
+		return result;
 	}
 	f->slot = pt_find_slot(s->root, f->va, &f->own);
 	if (unlikely(!f->slot || !f->own)) {

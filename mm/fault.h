@@ -13,8 +13,8 @@ enum fault_result {
 };
 
 /*
- * Makes the access to VA possible, or says why not. ERROR is enum fault_error bits. SP is the user's
- * stack pointer, for stacks that grow (0: not known). May sleep when a file must be read; no lock held.
+ * Makes the access to VA possible, or says why not. ERROR is enum fault_error bits. A stack
+ * above VA grows down to it. May sleep when a file must be read; no lock held.
  */
 enum fault_result fault_handle(struct space *s, vaddr_t va, unsigned error);
 

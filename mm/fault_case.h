@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: what the files of the fault path (fault.c, fault_anon.c, fault_file.c) hand to each other: one
- * struct fault, and the bracket around the store. Nobody else includes this.
+ * struct fault, and the bracket around the store. populate.c goes the same way for many pages; access.c, check.c and start.c
+ * include it for what they share with faults.
  */
 #pragma once
 #include "kernel/base/tunables.h"
@@ -39,6 +40,12 @@ struct fault {
 static inline u64 fault_index(const struct fault *f, vaddr_t va)
 {
 	return f->pgoff + ((va - f->start) >> PAGE_SHIFT);
+}
+
+/* The region says no. FAULT_AGAIN: it was being changed as it was read. */
+static inline enum fault_result fault_refuse(const struct fault *f, enum fault_result result)
+{
+	return READ_ONCE(f->space->seq) == f->seq ? result : FAULT_AGAIN;
 }
 
 /* Locks the table if all is still as F says; false: nothing is locked, begin again. */

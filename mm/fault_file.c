@@ -21,7 +21,7 @@ static __noinline enum fault_result bring_in(struct fault *f)
 	int err = pcache_get_as(c, fault_index(f, f->va), f->flags, &f->fetched);
 	c->ops->put(c);
 	if (err)
-		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
+		return err == -ENOMEM ? FAULT_OOM : fault_refuse(f, FAULT_BUS);
 	if (sleeps)
 		return FAULT_FETCHED;
 	frame_put(f->fetched);
@@ -55,7 +55,7 @@ static __always_inline enum fault_result lock_page(struct fault *f, struct frame
 	for (;;) {
 		spin_lock(&c->lock);
 		if (unlikely(fault_index(f, f->va) >= pcache_pages(c))) {
-			result = FAULT_BUS;
+			result = fault_refuse(f, FAULT_BUS);
 			break;
 		}
 		*page = pcache_look(c, fault_index(f, f->va));
@@ -67,8 +67,15 @@ static __always_inline enum fault_result lock_page(struct fault *f, struct frame
 			return result;
 	}
 	spin_unlock(&c->lock);
-	count(fault_bus);
+	if (result == FAULT_BUS)
+		count(fault_bus);
 	return result;
+}
+
+/* TO, or the end of F's file, if that comes before: there may be pages behind it. Cache locked. */
+static vaddr_t within_file(const struct fault *f, vaddr_t to)
+{
+	return MIN(to, f->start + ((pcache_pages(f->cache) - f->pgoff) << PAGE_SHIFT));
 }
 
 /* Stores what the cache holds of [va, to) where nothing is mapped; how many. Cache and table locked. */
@@ -89,13 +96,15 @@ static unsigned fill(struct fault *f, vaddr_t va, vaddr_t to, pte_t like)
 
 static __noinline void fill_window(struct fault *f, pte_t like)
 {
-	struct window w = around_window(f), probe = { w.to, w.to };
+	struct window w = around_window(f), probe;
 	unsigned filled = 0, measured = 0;
 
+	w.to = within_file(f, w.to);
 	if (w.to - w.from <= PAGE_SIZE)
 		return;
 	f->from = w.from;
 	f->until = w.to;
+	probe = (struct window){ w.to, w.to };
 	/* A region that gets all it can has nothing more to learn from it. */
 	if ((tune.fault_around_adapt && w.to - w.from < f->end - f->start) || !tune.fault_around_young) {
 		probe = around_probe(f, w);
@@ -132,7 +141,7 @@ enum fault_result fault_file(struct fault *f)
 	frame_get(page);
 	pt_store_empty(f->table, f->slot, like | frame_pa(page));
 	if (unlikely(f->until))
-		count_add(populate_pages, fill(f, f->va, f->until, like));
+		count_add(populate_pages, fill(f, f->va, within_file(f, f->until), like));
 	else if (tune.fault_around_bytes > PAGE_SIZE && !f->write && !(f->flags & R_RANDOM) && !around_closed(f))
 		fill_window(f, like);
 	pt_unlock(f->table);

@@ -196,6 +196,42 @@ static void faults_and_protect(void **state)
 	crowd_run(CPUS, write_or_forbid);
 }
 
+/* CPU 0 forbids and cuts off the beginning of regions: of what is beside it nobody is told that it is forbidden, or past
+ * the end of a file. */
+static void write_beside(unsigned cpu)
+{
+	struct vm_map_args a = { .addr = AREA + GiB(1), .length = PAGES(5), .flags = R_READ, .fixed = true };
+	u64 v;
+
+	while (cpu ? crowd_use() : crowd_change(TURNS)) {
+		if (cpu) {
+			crowd_want(fake_store(s, word(5 + cpu, 0), 1) == FAULT_OK);
+			crowd_want(vm_advise(s, word(5 + cpu, 0), PAGE_SIZE, MADV_DONTNEED) == 0);
+			crowd_want(fake_load(s, AREA + GiB(1), &v) == FAULT_OK);
+			continue;
+		}
+		vm_protect(s, AREA, PAGES(5), R_READ);
+		vm_protect(s, AREA, PAGES(5), RW);
+		a.cache = &file->cache;
+		crowd_want(vm_map(s, &a) > 0);
+		a.cache = NULL;
+		crowd_want(vm_map(s, &a) > 0);
+		pcache_resize(&file->cache, 0);
+		pcache_resize(&file->cache, PAGES(5));
+	}
+}
+
+static void faults_beside_changes(void **state)
+{
+	(void)state;
+	file = kit_file(5, true);
+	kit_anon(s, AREA, 20, RW);
+	kit_anon(s, AREA + GiB(1), 5, R_READ);
+	crowd_run(CPUS, write_beside);
+	vm_unmap(s, 0, USER_END);
+	kit_file_close(file);
+}
+
 /* --- regions that come and go: nobody finds one that has gone ------------------------------------------ */
 
 static void use_or_unmap(unsigned cpu)
@@ -344,7 +380,7 @@ static void faults_and_strangers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(dontneed_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect),
+		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(dontneed_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect), TEST(faults_beside_changes),
 		TEST(faults_and_regions),
 		TEST(faults_and_remap), TEST(faults_and_truncation), TEST(faults_and_strangers),
 	};

@@ -98,6 +98,24 @@ static void end_of_file(void)
 	close(fd);
 }
 
+/* Room that the file has behind its end is not seen, whoever maps the pages before it. */
+static void room_behind_the_end(void)
+{
+	for (int populate = 0; populate < 2; populate++) {
+		int fd = temp_file(PAGE);
+
+		EXPECT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 16 * PAGE) == 0);
+		char *at = map_fd(fd, 16, PROT_READ, MAP_SHARED | (populate ? MAP_POPULATE : 0));
+		EXPECT_EQ(at[0], 0);
+		EXPECT_EQ(try_read(at + 5 * PAGE), SIGBUS);
+		EXPECT_EQ(ftruncate(fd, 8 * PAGE), 0);
+		EXPECT_EQ(try_read(at + 5 * PAGE), 0);
+		EXPECT_EQ(try_read(at + 8 * PAGE), SIGBUS);
+		munmap(at, 16 * PAGE);
+		close(fd);
+	}
+}
+
 static void truncated_under_mappings(void)
 {
 	int fd = temp_file(8 * PAGE);
@@ -257,6 +275,7 @@ int main(void)
 	RUN(private_is_a_copy);
 	RUN(offsets);
 	RUN(end_of_file);
+	RUN(room_behind_the_end);
 	RUN(truncated_under_mappings);
 	RUN(fork_shares);
 	RUN(read_into_its_own_mapping);
