@@ -190,13 +190,25 @@ static long clean_up(struct space *s, vaddr_t start, vaddr_t end)
 /* MADV_POPULATE_PGTABLE: the leaf tables of the range, so that faults there find them. */
 static long make_tables(struct space *s, vaddr_t start, vaddr_t end)
 {
+	vaddr_t va = start, stop;
 	long err = 0;
 
-	spin_lock(&s->lock);
-	for (vaddr_t va = start; va < end && !err; va = ALIGN_DOWN(va, pt_span(2)) + pt_span(2))
-		if (!region_at(s, va) || !pt_make(s, va))
-			err = -ENOMEM;
-	spin_unlock(&s->lock);
+	while (va < end && !err) {
+		stop = MIN(ALIGN_DOWN(va, pt_span(3)) + pt_span(3), end);
+		spin_lock(&s->lock);
+		for (; va < stop && !err; va = ALIGN_DOWN(va, pt_span(2)) + pt_span(2))
+			if (!region_at(s, va) || !pt_make(s, va))
+				err = -ENOMEM;
+		spin_unlock(&s->lock);
+		if (!err && vm_pause && vm_pause())
+			err = -EINTR;
+	}
+	for (; err && start < va; start = stop) {	/* all memory may be in them */
+		stop = MIN(ALIGN_DOWN(start, pt_span(3)) + pt_span(3), va);
+		clean_up(s, start, stop);
+		if (vm_pause)
+			vm_pause();
+	}
 	return err;
 }
 

@@ -46,6 +46,16 @@ bool map_within_limits(const struct space *s, u64 more)
 	return (s->pages << PAGE_SHIFT) + more <= s->limit_as && s->nr_regions < MAX_REGIONS;
 }
 
+/* Bytes of [start, end) that are mapped: what a fixed mapping replaces does not count. */
+static u64 covered(struct space *s, vaddr_t start, vaddr_t end)
+{
+	u64 bytes = 0;
+
+	for (struct region *r = region_at_or_above(s, start); r && r->start < end; r = region_next(r))
+		bytes += MIN(r->end, end) - MAX(r->start, start);
+	return bytes;
+}
+
 long vm_map(struct space *s, const struct vm_map_args *a)
 {
 	struct region *r, *dropped = NULL;
@@ -73,7 +83,8 @@ long vm_map(struct space *s, const struct vm_map_args *a)
 		err = -EEXIST;
 		goto fail;
 	}
-	if (!map_within_limits(s, length))
+	if (!map_within_limits(s, length) &&
+	    !(a->fixed && !a->noreplace && map_within_limits(s, length - covered(s, addr, addr + length))))
 		goto fail;
 	if (!a->fixed) {
 		addr = map_find_room(s, addr, length);
@@ -97,6 +108,8 @@ long vm_map(struct space *s, const struct vm_map_args *a)
 		r->cache->ops->get(r->cache);
 	region_insert(s, r);
 	region_try_merge(s, r, &dropped);
+	if (a->brk)
+		s->brk = a->brk;
 	tlb_batch_finish(&b);
 	space_change_end(s);
 	region_free_list(dropped);
@@ -131,18 +144,21 @@ static long move_brk(struct space *s, vaddr_t brk)
 	if (brk < s->brk_start || brk >= USER_END || brk - s->brk_start > s->limit_data)
 		return old;
 	if (end < old_end) {
-		if (vm_unmap(s, end, old_end - end) < 0)
+		if (unmap_brk(s, end, old_end - end, brk) < 0)
 			return old;
 	} else if (end > old_end) {
 		struct vm_map_args a = {
 			.addr = old_end, .length = end - old_end, .fixed = true, .noreplace = true,
-			.flags = R_READ | R_WRITE | R_MAY_WRITE | R_HEAP,
+			.flags = R_READ | R_WRITE | R_MAY_WRITE | R_HEAP, .brk = brk,
 		};
 
 		if (vm_map(s, &a) < 0)
 			return old;
+	} else {
+		spin_lock(&s->lock);		/* a fork may be copying it */
+		s->brk = brk;
+		spin_unlock(&s->lock);
 	}
-	s->brk = brk;
 	return brk;
 }
 

@@ -144,7 +144,7 @@ static long duplicate(struct remap *m, struct region *r)
 
 		if (err)
 			return err;
-	} else if (!(m->new = map_find_room(m->space, m->new, m->new_len))) {
+	} else if (!(m->new = map_find_room(m->space, 0, m->new_len))) {
 		return -ENOMEM;
 	}
 	copy = region_copy(r);

@@ -86,7 +86,7 @@ void unmap_commit(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t e
 		free_hole(s, b, start, end);
 }
 
-long vm_unmap(struct space *s, vaddr_t addr, u64 length)
+long unmap_brk(struct space *s, vaddr_t addr, u64 length, vaddr_t brk)
 {
 	struct region *dropped = NULL;
 	struct tlb_batch b;
@@ -99,9 +99,16 @@ long vm_unmap(struct space *s, vaddr_t addr, u64 length)
 	int err = unmap_prepare(s, &b, addr, end);
 	if (!err)
 		unmap_commit(s, &b, addr, end, &dropped);
+	if (!err && brk)
+		s->brk = brk;
 	tlb_batch_finish(&b);
 	space_change_end(s);
 	region_free_list(dropped);
 	check_after(s, false);
 	return err;
+}
+
+long vm_unmap(struct space *s, vaddr_t addr, u64 length)
+{
+	return unmap_brk(s, addr, length, 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: the verbs of address spaces, one file each in mm/: map, unmap, protect, remap, advise, lock,
- * brk. Addresses and lengths in bytes. All check first and then commit; on an error nothing has
+ * Owns: the verbs of address spaces: map and brk, unmap, protect, remap, advise, lock, populate, each in its file of mm/;
+ * lock.c has msync and mincore, too. Addresses and lengths in bytes. All check first and then commit; on an error nothing has
  * changed, unless the man page of the call says that part may have. No lock held by the caller.
  */
 #pragma once
@@ -16,6 +16,7 @@ struct vm_map_args {
 	bool fixed, noreplace, populate;
 	struct pcache *cache;	/* a hold is taken for each region */
 	u64 pgoff;
+	vaddr_t brk;		/* then the heap ends there; 0: where it did */
 };
 
 long vm_map(struct space *s, const struct vm_map_args *a);		/* address or -errno */

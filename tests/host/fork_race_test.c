@@ -193,6 +193,36 @@ static void forks_and_forks(void **state)
 	tune.fork_share = FORK_SHARE_ALL;
 }
 
+/* CPU 0 forks while the heap grows and shrinks: its children's end where their region does. */
+static void move_heap(unsigned cpu)
+{
+	u64 seed = cpu, v;
+
+	while (cpu ? crowd_use() : crowd_change(1000)) {
+		if (cpu) {
+			vaddr_t to = s->brk_start + PAGES(1 + fake_random(&seed) % 8);
+
+			crowd_want(vm_brk(s, to) == (long)to);
+			continue;
+		}
+		struct space *child = space_fork(s);
+		vaddr_t end = child ? child->brk : 0;
+
+		crowd_want(child && fake_load(child, end - 8, &v) == FAULT_OK);
+		crowd_want(vm_brk(child, end + PAGE_SIZE) == (long)(end + PAGE_SIZE));
+		tlb_switch_space(NULL);
+		space_put(child);
+	}
+}
+
+static void forks_while_the_heap_moves(void **state)
+{
+	(void)state;
+	s->brk = s->brk_start = GiB(7);
+	assert_int_equal(vm_brk(s, GiB(7) + PAGE_SIZE), GiB(7) + PAGE_SIZE);
+	crowd_run(2, move_heap);
+}
+
 /* Four relatives, one per CPU, write everything at the same time: each table and page is fought for. */
 static void write_mine(unsigned cpu)
 {
@@ -353,7 +383,7 @@ static void checked_as_they_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forks_and_writes), TEST(forks_and_forks), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up),
+		TEST(forks_and_writes), TEST(forks_and_forks), TEST(forks_while_the_heap_moves), TEST(no_write_is_lost), TEST(forks_while_tables_are_linked), TEST(relatives_break_up),
 		TEST(relatives_and_truncation), TEST(fork_between_walk_and_lock), TEST(checked_as_they_end),
 	};
 

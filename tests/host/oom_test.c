@@ -42,6 +42,18 @@ static void unharmed(void)
 		want_load(s, va + PAGES(p), p + 1);
 }
 
+/* More tables than there is memory for: none of them stays. */
+static void tables_of_a_huge_region(void **state)
+{
+	u64 huge = GiB(1 << 10), before = kit_usage(s).tables;
+
+	(void)state;
+	kit_anon(s, FAR, huge >> PAGE_SHIFT, RW);
+	assert_int_equal(vm_advise(s, FAR, huge, MADV_POPULATE_PGTABLE), -ENOMEM);
+	assert_int_equal(kit_usage(s).tables, before);
+	unharmed();
+}
+
 /* OPERATION gives a long. It fails as WANT from N_ = 1 on, at least AT_LEAST times, then succeeds. */
 #define fails_until_it_works(at_least, want, operation) ({ \
 	u32 n_ = 0; \
@@ -198,7 +210,7 @@ static void true_exhaustion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(mapping), TEST(unmapping), TEST(protecting), TEST(remapping), TEST(advising), TEST(growing_the_heap),
+		TEST(mapping), TEST(unmapping), TEST(protecting), TEST(remapping), TEST(advising), TEST(growing_the_heap), TEST(tables_of_a_huge_region),
 		TEST(faulting), TEST(forking), TEST(creating), TEST(true_exhaustion),
 	};
 

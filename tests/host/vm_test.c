@@ -57,6 +57,9 @@ static void map_places(void **state)
 	assert_int_equal(map_raw(0, PAGES(3), false, false), b - PAGES(5));	/* the hole is too small */
 	assert_int_equal(map_raw(0, PAGES(2), false, false), a);
 	assert_int_equal(map_raw(0, s->mmap_top - MMAP_MIN_ADDR, false, false), -ENOMEM);
+	s->limit_as = s->pages << PAGE_SHIFT;
+	assert_int_equal(map_raw((u64)a - PAGE_SIZE, PAGES(3), true, false), a - PAGE_SIZE);	/* what goes does not count */
+	assert_int_equal(map_raw((u64)a - PAGE_SIZE, PAGES(5), true, false), -ENOMEM);
 	s->limit_as = (s->pages + 3) << PAGE_SHIFT;
 	assert_int_equal(map_raw(0, PAGES(4), false, false), -ENOMEM);
 	assert_true(map_raw(0, PAGES(3), false, false) > 0);
