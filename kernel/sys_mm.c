@@ -68,8 +68,6 @@ long sys_mmap(u64 addr, u64 length, u64 prot, u64 flags, u64 fd, u64 offset)
 		a.flags |= R_SHARED;
 	if (flags & MAP_LOCKED)
 		a.flags |= R_LOCKED;
-	if (flags & MAP_NORESERVE)
-		a.flags |= R_NORESERVE;
 	if (flags & MAP_GROWSDOWN && flags & MAP_ANONYMOUS && !shared)
 		a.flags |= R_GROWSDOWN;
 	if (!(flags & MAP_ANONYMOUS)) {

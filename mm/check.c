@@ -50,9 +50,11 @@ static void check_leaf(struct check *c, const struct frame *t, vaddr_t va, pte_t
 		FAIL("entry %#lx at %#lx is the kernel's", e, va);
 	if (pte_writable(e) && !(r->flags & R_SHARED) && (pte_class(e) != PTE_CLASS_ANON || f->refs != 1))
 		FAIL("entry %#lx at %#lx is writable, its page is shared (class %u, %u holds)", e, va, pte_class(e), f->refs);
-	if (f->kind == FRAME_CACHE && f->cached.cache && f->cached.cache != r->cache)
+	if (f->kind != FRAME_CACHE || !f->cached.cache)		/* cut off: it has no index any more */
+		return;
+	if (f->cached.cache != r->cache)
 		FAIL("entry %#lx at %#lx maps a page of another file", e, va);
-	if (f->kind == FRAME_CACHE && f->cached.index != r->pgoff + ((va - r->start) >> PAGE_SHIFT))
+	if (f->cached.index != r->pgoff + ((va - r->start) >> PAGE_SHIFT))
 		FAIL("entry %#lx at %#lx maps page %lu of its file", e, va, f->cached.index);
 }
 

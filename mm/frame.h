@@ -2,7 +2,7 @@
 /*
  * Owns: physical memory by frames of 4 KiB: who has each, how many hold it, and the free ones.
  *
- * A binary buddy allocator (orders 0..FRAME_MAX_ORDER) behind a stack of single frames per CPU. A frame
+ * A binary buddy allocator (orders 0..FRAME_MAX_ORDER) behind stacks of single frames per CPU. A frame
  * is free, or held `refs` times; who drops the last hold frees it. Invariant: a free frame is mapped
  * nowhere and in no TLB (mm/tlb.c sees to it). Locks: the buddy lists have one (RANK_FRAME); refs
  * is atomic; the other fields belong to the frame's holder, a table's to its own lock.

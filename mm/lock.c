@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns: what may be asked of pages without changing what they contain: populate, mlock, mincore, msync.
+ * Owns: what may be asked of pages without changing what they contain: mlock, mincore, msync.
  * Nothing is ever written back or swapped out, so msync checks and mlock populates.
  */
 #include "arch/cpu.h"

@@ -192,7 +192,7 @@ unsigned pcache_gather(struct pcache *c, u64 index, unsigned n, struct frame **o
 }
 
 /* Takes what K wants out below *SLOT, which covers pages from BASE on; frees nodes that become empty. The list is
- * linked through doomed.next, which leaves cached.cache and cached.index readable. */
+ * linked through doomed.next, which leaves cached.cache readable, and takes the place of cached.index. */
 static void cut(struct pcache *c, void **slot, unsigned h, u64 base, struct pcache_cut *k)
 {
 	if (h == 0) {

@@ -4,8 +4,8 @@
  * of regions that map it.
  *
  * The cache holds each of its frames once. A frame that is cut off (truncation) has cached.cache set to
- * NULL first, then is unmapped everywhere: a fault that found the frame checks that under its table's
- * lock, so it cannot be mapped afterwards. A page that is being read is not in the tree; `readings` says that it
+ * NULL first, then is unmapped everywhere: a fault maps the frame with `lock` held, or, where it maps a private
+ * copy, checks that under its table's lock, so it cannot be mapped afterwards. A page that is being read is not in the tree; `readings` says that it
  * will be, so that it is read once. Locks: `lock` (RANK_CACHE) for tree, size and readings; `map_lock`
  * (RANK_MAPPINGS) for the regions. Owner: whoever embeds it (a vnode, mm/shm.c).
  */

@@ -20,7 +20,7 @@ static void each_table(struct frame *t, vaddr_t va, bool own, report_visit *visi
 		pte_t e = READ_ONCE(pt_slots(t)[i]);
 
 		if (likely(e))
-			each_table(pt_child(e), va + i * pt_span(t->level), own && pt_child(e)->refs == 1, visit, arg);
+			each_table(pt_child(e), va + i * pt_span(t->level), own && READ_ONCE(pt_child(e)->refs) == 1, visit, arg);
 	}
 }
 

@@ -19,9 +19,9 @@ enum region_flag {
 	R_READ = 1, R_WRITE = 2, R_EXEC = 4,		/* PROT_* as asked for */
 	R_SHARED = 8,
 	R_MAY_WRITE = 16,				/* mprotect may add write */
-	R_GROWSDOWN = 32, R_NORESERVE = 64, R_LOCKED = 128,
+	R_GROWSDOWN = 32, R_LOCKED = 128,
 	R_DONTFORK = 256, R_WIPEONFORK = 512, R_RANDOM = 1024, R_SEQUENTIAL = 2048,
-	R_STACK = 4096, R_HEAP = 8192, R_VDSO = 16384,
+	R_STACK = 4096, R_HEAP = 8192,
 	R_POPULATE = 32768,				/* any fault gives writable pages, to its neighbours too */
 	R_PROT = R_READ | R_WRITE | R_EXEC,
 };
