@@ -48,8 +48,11 @@ got = drive("linear", "--append", "readahead_kb=0")
 equal([got["linear_majors"], got["populate_majors"]], [4096, 4096], "no read-ahead")
 check(drive("linear", "--append", "readahead_kb=2048")["linear_majors"] <= WINDOWS // 2, "the most of it")
 # 32 readings of 30 ms, 32 times 20 ms of work: 1600 ms one after the other, 960 side by side.
-got = drive("overlap", "--append", "disk_timeout=20", "--qemu-extra", "-drive if=none,id=slow,driver=null-co,size=4M,"
-            "read-zeroes=on,latency-ns=30000000 -device virtio-blk-pci,drive=slow", disk=None)
+for attempt in range(3):        # a busy host may delay both
+    got = drive("overlap", "--append", "disk_timeout=20", "--qemu-extra", "-drive if=none,id=slow,driver=null-co,size=4M,"
+                "read-zeroes=on,latency-ns=30000000 -device virtio-blk-pci,drive=slow", disk=None)
+    if max(got["ms_1"], got["ms_0"]) < 1400:
+        break
 for way in "1", "0":
     check(got["ms_" + way] < 1400 and got["majors_1"] <= 33, "reading beside work, mapped %s: %r" % (way, got))
 
