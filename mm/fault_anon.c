@@ -2,7 +2,7 @@
 /*
  * Owns: the cases that end with memory of the process's own: zeroed pages, the zero page, copies on write.
  * Each gets its page before it locks the table (but for a copy on write, which most often turns out not to be needed),
- * stores under the lock, flushes after it.
+ * stores under the lock; where another page was before, flushes under it.
  */
 #include "arch/cpu.h"
 #include "kernel/base/counters.h"
@@ -155,12 +155,20 @@ enum fault_result fault_zero(struct fault *f)
 	return FAULT_OK;
 }
 
-/* Stores NEW where another page is. A fork may have shared the table since it was locked: then the child's CPUs, too, may
- * have seen that page there. */
+/*
+ * Stores NEW where another page is, and has every CPU forget that one. Until they have, nobody may write NEW, or somebody would
+ * still read the old page after that write: it is there to be read first, and gets its write bit when they have. A
+ * fork may have shared the table since it was locked: then the child's CPUs, too, may have seen the old page there.
+ */
 static __always_inline void replace(struct fault *f, struct tlb_batch *b, pte_t new)
 {
-	pt_store(b, f->table, f->slot, f->va, new);
+	bool alone = nr_cpus == 1;
+
+	pt_store(b, f->table, f->slot, f->va, alone ? new : pte_set_write(new, false));
 	b->everyone = unlikely(READ_ONCE(f->space->stamp) != f->stamp);
+	tlb_batch_flush(b);
+	if (!alone)
+		pt_store(NULL, f->table, f->slot, f->va, new);
 }
 
 enum fault_result fault_anon(struct fault *f)
@@ -187,7 +195,6 @@ enum fault_result fault_anon(struct fault *f)
 	replace(f, &b, new);
 	around_wrote(f);
 	pt_unlock(f->table);
-	tlb_batch_finish(&b);
 	count(fault_zero_write);
 	return FAULT_OK;
 }
@@ -218,10 +225,9 @@ enum fault_result fault_cow(struct fault *f)
 	}
 	cpu_copy_page(frame_ptr(copy), frame_ptr(old));
 	tlb_batch_begin(&b, f->space);
-	replace(f, &b, pte_leaf(frame_pa(copy), PTE_CLASS_ANON, fault_rights(f, true)));
 	tlb_batch_frame(&b, old);
+	replace(f, &b, pte_leaf(frame_pa(copy), PTE_CLASS_ANON, fault_rights(f, true)));
 	pt_unlock(f->table);
-	tlb_batch_finish(&b);
 	count(page_copied);
 	count(fault_cow);
 	return FAULT_OK;

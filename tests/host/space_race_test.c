@@ -119,6 +119,49 @@ static void dontneed_and_dontneed(void **state)
 	crowd_run(CPUS, drop_after_another);
 }
 
+/* --- what was written is read by everybody: nobody still reads the page that was there before ------------ */
+
+static u64 epoch, written[CPUS];	/* odd: pages are being dropped; the epoch and the number written in it */
+
+static void write_and_read(unsigned cpu)
+{
+	while (cpu == 0 && crowd_change(TURNS * 2)) {
+		__atomic_add_fetch(&epoch, 1, __ATOMIC_SEQ_CST);
+		crowd_want(vm_advise(s, AREA, PAGES(1), MADV_DONTNEED) == 0);
+		__atomic_add_fetch(&epoch, 1, __ATOMIC_SEQ_CST);
+	}
+	for (u64 n = 1; cpu && crowd_use(); n = n % 1000 + 1) {
+		u64 now = __atomic_load_n(&epoch, __ATOMIC_SEQ_CST), v;
+
+		crowd_want(fake_load(s, word(0, cpu), &v) == FAULT_OK);
+		if (cpu < CPUS - 1 && n % 4 == 0) {
+			crowd_want(fake_store(s, word(0, cpu), n) == FAULT_OK);
+			if (!(now & 1) && __atomic_load_n(&epoch, __ATOMIC_SEQ_CST) == now)
+				__atomic_store_n(&written[cpu], now << 32 | n, __ATOMIC_SEQ_CST);
+		}
+		for (unsigned i = 1; i < CPUS - 1; i++) {
+			u64 w = __atomic_load_n(&written[i], __ATOMIC_SEQ_CST);
+
+			crowd_want(fake_load(s, word(0, i), &v) == FAULT_OK);
+			if (__atomic_load_n(&epoch, __ATOMIC_SEQ_CST) == w >> 32)
+				crowd_want(v != 0);
+		}
+	}
+}
+
+static void writes_and_reads(void **state)
+{
+	(void)state;
+	tune.read_then_write = RTW_OFF;
+	fake_late_interrupts = true;
+	epoch = 0;
+	memset(written, 0xff, sizeof(written));
+	kit_anon(s, AREA, 1, RW);
+	crowd_run(CPUS, write_and_read);
+	fake_late_interrupts = false;
+	tune.read_then_write = RTW_PREDICT;
+}
+
 /* --- neighbours in one table come and go ----------------------------------------------------------- */
 
 static void use_or_change(unsigned cpu)
@@ -380,7 +423,8 @@ static void faults_and_strangers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(dontneed_and_dontneed), TEST(faults_and_changes), TEST(faults_and_protect), TEST(faults_beside_changes),
+		TEST(faults_and_faults), TEST(faults_and_dontneed), TEST(dontneed_and_dontneed), TEST(writes_and_reads),
+		TEST(faults_and_changes), TEST(faults_and_protect), TEST(faults_beside_changes),
 		TEST(faults_and_regions),
 		TEST(faults_and_remap), TEST(faults_and_truncation), TEST(faults_and_strangers),
 	};
