@@ -91,6 +91,15 @@ drop:
 	return err;
 }
 
+/* Room to move to: where it can be, at the same place within what a table spans, so that whole tables move. 0: none. */
+static vaddr_t find_room(const struct remap *m)
+{
+	u64 span = m->old_len >= pt_span(3) ? pt_span(3) : pt_span(2);
+	vaddr_t room = m->old_len >= pt_span(2) ? map_find_room(m->space, 0, m->new_len + span) : 0;
+
+	return room ? room + ((m->old - room) & (span - 1)) : map_find_room(m->space, 0, m->new_len);
+}
+
 static long grow(struct remap *m, struct region *r)
 {
 	struct space *s = m->space;
@@ -114,7 +123,7 @@ static long grow(struct remap *m, struct region *r)
 	}
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
-	m->new = map_find_room(s, 0, m->new_len);
+	m->new = find_room(m);
 	return m->new ? move(m, r) : -ENOMEM;
 }
 

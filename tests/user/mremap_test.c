@@ -62,6 +62,37 @@ static void must_move(void)
 	munmap(at, 600 * PAGE);
 }
 
+/* What grows away from its place keeps its place within tables, which so move whole; a child that shares them stays. */
+static void large_moves_by_tables(void)
+{
+	size_t pages = 3 * 512 + 7;
+	char *at = anon_pages(2 * pages), *to;
+	pid_t child;
+	int status, go[2];
+	char c;
+
+	mark(at, pages);
+	REQUIRE(pipe(go) == 0);
+	child = fork();
+	if (child == 0) {
+		close(go[1]);
+		_exit(read(go[0], &c, 1) != 0 || !marked(at, pages));
+	}
+	to = mremap(at, pages * PAGE, (pages + 600) * PAGE, MREMAP_MAYMOVE);
+	REQUIRE(to != MAP_FAILED);
+	if (on_quire())
+		EXPECT_EQ(((uintptr_t)to ^ (uintptr_t)at) % (512 * PAGE), 0);
+	EXPECT(marked(to, pages));
+	mark(to + pages * PAGE, 600);
+	memset(to, 77, pages * PAGE);
+	close(go[0]);
+	close(go[1]);
+	EXPECT(waitpid(child, &status, 0) == child);
+	EXPECT_EQ(status, 0);
+	munmap(to, (pages + 600) * PAGE);
+	munmap(at + pages * PAGE, pages * PAGE);
+}
+
 static void to_fixed(void)
 {
 	char *from = anon_pages(4), *to = anon_pages(6);
@@ -218,6 +249,7 @@ int main(void)
 	RUN(shrink);
 	RUN(grow_in_place);
 	RUN(must_move);
+	RUN(large_moves_by_tables);
 	RUN(to_fixed);
 	RUN(part_of_a_region);
 	RUN(keeps_holes_and_rights);
