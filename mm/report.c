@@ -6,6 +6,7 @@
  */
 #include "mm/report.h"
 #include "kernel/base/counters.h"
+#include "kernel/base/errno.h"
 #include "mm/kmem.h"
 #include "mm/limbo.h"
 
@@ -93,17 +94,18 @@ void report_maps_line(struct space *s, struct region *r, char *name, size_t size
 
 #define NAME_SIZE 256
 
-void report_maps(struct space *s, struct text *t)
+int report_maps(struct space *s, struct text *t)
 {
 	char *name = kmem_alloc(NAME_SIZE);
 
 	if (!name)
-		return;
+		return -ENOMEM;
 	spin_lock(&s->lock);
 	for (struct region *r = region_at_or_above(s, 0); r; r = region_next(r))
 		report_maps_line(s, r, name, NAME_SIZE, t);
 	spin_unlock(&s->lock);
 	kmem_free(name);
+	return 0;
 }
 
 static void table_line(struct frame *table, vaddr_t va, bool own, void *arg)

@@ -19,9 +19,9 @@ void report_each_table(struct space *s, report_visit *visit, void *arg);
 /* One line of maps; NAME is room for SIZE bytes of path. */
 void report_maps_line(struct space *s, struct region *r, char *name, size_t size, struct text *t);
 
-/* The texts of /proc/PID/ maps, smaps, smaps_rollup, pagetable; a walk of VA. */
-void report_maps(struct space *s, struct text *t);
-void report_smaps(struct space *s, struct text *t, bool rollup);
+/* The texts of /proc/PID/ maps, smaps, smaps_rollup (0 or -ENOMEM), pagetable; a walk of VA. */
+int report_maps(struct space *s, struct text *t);
+int report_smaps(struct space *s, struct text *t, bool rollup);
 void report_pagetable(struct space *s, struct text *t);
 void report_ptwalk(struct space *s, vaddr_t va, struct text *t);
 /* Linux's 64-bit pagemap words for COUNT pages from VA. */

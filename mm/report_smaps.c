@@ -4,10 +4,42 @@
  * every space: a frame's own hold count says less, since a table that several spaces use holds a frame once.
  * So Pss is exact, and costs the fault path nothing. Locks: each space's, in turn.
  */
+#include "kernel/base/errno.h"
 #include "mm/kmem.h"
 #include "mm/report.h"
 
 #define NAME_SIZE 256
+
+/* How many leaf tables map each frame: pages of counts, as memory may be large and its free blocks small. */
+struct mappers { u64 pages; u16 *of[]; };
+#define PER_PAGE (PAGE_SIZE / sizeof(u16))
+
+static u16 *mappers_of(struct mappers *m, pte_t e)
+{
+	u64 n = frame_number(pt_child(e));
+
+	return &m->of[n / PER_PAGE][n % PER_PAGE];
+}
+
+static void mappers_free(struct mappers *m)
+{
+	while (m && m->pages)
+		kmem_free(m->of[--m->pages]);
+	kmem_free(m);
+}
+
+static struct mappers *mappers_make(void)
+{
+	u64 pages = nr_frames / PER_PAGE + 1;
+	struct mappers *m = kmem_alloc(sizeof(*m) + pages * sizeof(*m->of));
+
+	for (; m && m->pages < pages; m->pages++)
+		if (!(m->of[m->pages] = kmem_alloc(PAGE_SIZE))) {
+			mappers_free(m);
+			return NULL;
+		}
+	return m;
+}
 
 /* One more mapper for each frame that leaf table T maps. */
 static void count_table(struct frame *t, vaddr_t va __unused, bool own __unused, void *mappers)
@@ -15,7 +47,7 @@ static void count_table(struct frame *t, vaddr_t va __unused, bool own __unused,
 	if (t->level == 1)
 		for (unsigned i = 0; (i = pt_next_live(t, i, PT_ENTRIES)) < PT_ENTRIES; i++) {
 			pte_t e = READ_ONCE(pt_slots(t)[i]);
-			u16 *n = &((u16 *)mappers)[frame_number(pt_child(e))];
+			u16 *n = mappers_of(mappers, e);
 
 			*n += e && *n < 0xffff;
 		}
@@ -28,10 +60,10 @@ static void count_space(struct space *s, void *mappers)
 
 struct region_usage { u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, young, anon; };
 
-static void add_entry(struct region_usage *u, pte_t e, const u16 *mappers)
+static void add_entry(struct region_usage *u, pte_t e, struct mappers *mappers)
 {
 	bool anon = pte_class(e) == PTE_CLASS_ANON;
-	unsigned users = MAX(mappers[frame_number(pt_child(e))], 1);
+	unsigned users = MAX(*mappers_of(mappers, e), 1);
 
 	u->rss += PAGE_SIZE;
 	u->pss += PAGE_SIZE / users;
@@ -43,7 +75,7 @@ static void add_entry(struct region_usage *u, pte_t e, const u16 *mappers)
 		*(pte_dirty(e) ? &u->private_dirty : &u->private_clean) += PAGE_SIZE;
 }
 
-static void add_region(struct space *s, struct region *r, struct region_usage *u, const u16 *mappers)
+static void add_region(struct space *s, struct region *r, struct region_usage *u, struct mappers *mappers)
 {
 	struct pt_piece p = PT_PIECE(s->root, r->start, r->end);
 
@@ -69,18 +101,18 @@ static void usage_lines(const struct region_usage *u, u64 locked, struct text *t
 		    u->private_dirty >> 10, u->young >> 10, u->anon >> 10, locked >> 10);
 }
 
-void report_smaps(struct space *s, struct text *t, bool rollup)
+int report_smaps(struct space *s, struct text *t, bool rollup)
 {
 	char *name = kmem_alloc(NAME_SIZE);
 	struct region_usage sum = { 0 };
 	u64 locked = 0;
 
-	u16 *mappers = kmem_alloc(nr_frames * sizeof(*mappers));
+	struct mappers *mappers = mappers_make();
 
 	if (!name || !mappers) {
 		kmem_free(name);
-		kmem_free(mappers);
-		return;
+		mappers_free(mappers);
+		return -ENOMEM;
 	}
 	space_each(count_space, mappers);
 	spin_lock(&s->lock);
@@ -106,5 +138,6 @@ void report_smaps(struct space *s, struct text *t, bool rollup)
 	if (rollup)
 		usage_lines(&sum, locked, t);
 	kmem_free(name);
-	kmem_free(mappers);
+	mappers_free(mappers);
+	return 0;
 }

@@ -78,27 +78,28 @@ static int task_member(struct proc_node *dir, u64 *key, char name[PROC_NAME])
 }
 
 /* The texts that mm/report.h makes of a space. */
-static int show_space(struct proc_file *pf, struct text *t, void (*report)(struct space *s, struct text *t))
+static int show_space(struct proc_file *pf, struct text *t, int (*report)(struct space *s, struct text *t))
 {
 	struct space *s;
 	int e = proc_space(pf->node, &s);
 
 	if (e || !s)
 		return e;
-	report(s, t);
+	e = report(s, t);
 	space_put(s);
-	return 0;
+	return e;
 }
 
-static void report_each(struct space *s, struct text *t) { report_smaps(s, t, false); }
-static void report_sum(struct space *s, struct text *t) { report_smaps(s, t, true); }
+static int report_each(struct space *s, struct text *t) { return report_smaps(s, t, false); }
+static int report_sum(struct space *s, struct text *t) { return report_smaps(s, t, true); }
+static int report_tables(struct space *s, struct text *t) { report_pagetable(s, t); return 0; }
 static int show_maps(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_maps); }
 static int show_smaps(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_each); }
 static int show_rollup(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_sum); }
-static int show_pagetable(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_pagetable); }
+static int show_pagetable(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_tables); }
 
 /* The bytes [START, END) of the space, as they are now, up to the first that cannot be read. */
-static void report_bytes(struct space *s, struct text *t, vaddr_t start, vaddr_t end)
+static int report_bytes(struct space *s, struct text *t, vaddr_t start, vaddr_t end)
 {
 	char piece[256];
 	ssize_t got = 1;
@@ -108,10 +109,11 @@ static void report_bytes(struct space *s, struct text *t, vaddr_t start, vaddr_t
 		if (got > 0)
 			text_write(t, piece, (size_t)got);
 	}
+	return 0;
 }
 
-static void report_arguments(struct space *s, struct text *t) { report_bytes(s, t, s->arg_start, s->arg_end); }
-static void report_environ(struct space *s, struct text *t) { report_bytes(s, t, s->env_start, s->env_end); }
+static int report_arguments(struct space *s, struct text *t) { return report_bytes(s, t, s->arg_start, s->arg_end); }
+static int report_environ(struct space *s, struct text *t) { return report_bytes(s, t, s->env_start, s->env_end); }
 static int show_cmdline(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_arguments); }
 static int show_environ(struct proc_file *pf, struct text *t) { return show_space(pf, t, report_environ); }
 

@@ -194,8 +194,18 @@ static void smaps(void **state)
 	assert_int_equal(number_after("Private_Dirty:"), 20);
 	assert_int_equal(number_after("Anonymous:"), 20);
 	t = new_text();
+	static struct frame *taken[1 << 15];
+	u64 n = 0, i;
+	while ((taken[n] = frame_alloc(FRAME_KERNEL)))		/* no two free frames side by side */
+		n++;
+	for (i = 0; i < n; i++)
+		if (frame_number(taken[i]) % 2)
+			frame_put(taken[i]);
 	report_smaps(s, &t, true);
 	assert_int_equal(number_after("Rss:"), (5 + 3 + 2) * 4);
+	for (i = 0; i < n; i++)
+		if (!(frame_number(taken[i]) % 2))
+			frame_put(taken[i]);
 	child = space_fork(s);
 	t = new_text();
 	report_smaps(s, &t, true);
