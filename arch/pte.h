@@ -111,11 +111,8 @@ static inline pte_t pte_set_write(pte_t e, bool on) { return on ? e | PTE_W : e 
 /* In place, while the CPU may set A or D. */
 static inline void pte_clear_write(pte_t *e) { __atomic_fetch_and(e, ~PTE_W, __ATOMIC_RELAXED); }
 static inline void pte_give_write(pte_t *e) { __atomic_fetch_or(e, PTE_W, __ATOMIC_RELEASE); }
-static inline pte_t pte_set_exec(pte_t e, bool on) { return on ? e & ~PTE_NX : e | PTE_NX; }
 static inline pte_t pte_set_young(pte_t e, bool on) { return on ? e | PTE_A : e & ~PTE_A; }
 static inline pte_t pte_set_dirty(pte_t e, bool on) { return on ? e | PTE_D : e & ~PTE_D; }
-/* A leaf that keeps its frame but lets no access pass, the kernel's included. */
-static inline pte_t pte_bar(pte_t e) { return (e & ~PTE_P) | PTE_BARRED; }
 /* A leaf that is given ahead (MARK_A), or writable to who only reads (MARK_D), is to be judged by that bit. */
 static inline pte_t pte_mark_ahead(pte_t e) { return (e & ~(PTE_A | PTE_D)) | PTE_MARK_A; }
 static inline pte_t pte_mark_guess(pte_t e) { return (e & ~PTE_D) | PTE_MARK_D; }
@@ -127,7 +124,8 @@ static inline bool pte_barred(pte_t e) { return (e & (PTE_P | PTE_BARRED)) == PT
 /* A change of rights, applied to many entries: (e & keep) | set. */
 struct pte_edit { pte_t keep, set; };
 
-/* BAR lets nobody in; WRITE false takes the write bit away, GRANT gives it; EXEC as said. */
+/* BAR lets nobody in, not even the kernel, though the leaf keeps its frame; WRITE false takes the write bit away, GRANT
+ * gives it; EXEC as said. */
 static inline struct pte_edit pte_edit(bool bar, bool write, bool grant, bool exec)
 {
 	struct pte_edit e = { .keep = ~(PTE_P | PTE_BARRED | PTE_NX), .set = bar ? PTE_BARRED : PTE_P };

@@ -58,7 +58,7 @@ static void frame_of_other_kind(void) { pt_child(*slot(1))->kind = FRAME_CACHE; 
 static void nobody_holds(void) { pt_child(*slot(1))->refs = 0; }
 static void shared_and_writable(void) { frame_get(pt_child(*slot(2))); }
 static void more_than_region(void) { region(0)->flags &= ~R_WRITE; }
-static void exec_in_data(void) { *slot(0) = pte_set_exec(*slot(0), true); }
+static void exec_in_data(void) { *slot(0) = pte_apply(pte_edit(false, true, false, true), *slot(0)); }
 static void open_in_barred(void) { region(17)->flags = 0, leaf()->table.groups |= 2, *slot(17) = pte_set_write(*slot(8), false); }
 static void kernels(void) { *slot(0) &= ~PTE_U; }
 static void no_class(void) { *slot(0) &= ~PTE_CLASS; }
