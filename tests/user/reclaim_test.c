@@ -19,7 +19,7 @@ static const char *const sharings[] = { "alone", "none", "leaf", "all" };
 static const int left_to[WAYS][POLICIES] = {
 	[BY_MADVISE] = { 0, 3, 3, 3 },
 	[BY_MUNMAP] = { 0, 3, 0, 0 },	  /* the last region has gone */
-	[BY_MREMAP] = { 0, 3, 0, 0 },	  /* at the old place */
+	[BY_MREMAP] = { 0, 0, 0, 0 },	  /* at the old place: the table itself has moved */
 	[BY_TRUNCATION] = { 0, 0, 3, 3 }, /* what a file's end takes is not kept for a refill */
 	[BY_EXIT] = { 0, 0, 0, 0 },	  /* dropped by one call: shared, its use is let go of */
 };
