@@ -232,6 +232,33 @@ static uint64_t child_reads_all_copies(const struct section *s)
 	return found;
 }
 
+/* mremap of all that a waiting child shares. */
+static uint64_t move_after_fork(const struct section *s)
+{
+	uint64_t ticks;
+	int wait[2];
+	char byte, *to;
+	pid_t pid;
+
+	keep_large(s->memory);
+	to = map_anon(large_bytes, 2 * MIB);
+	check(pipe(wait) == 0, "%s: no pipe", s->name);
+	pid = checked_fork();
+	if (pid == 0) {
+		close(wait[1]);
+		_exit(read(wait[0], &byte, 1) != 0 || peek(large + large_bytes - PAGE) != 1);
+	}
+	ticks = cycles();
+	check(mremap(large, large_bytes, large_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to, "%s: not moved", s->name);
+	ticks = cycles() - ticks;
+	large = to;
+	check(peek(large + large_bytes - PAGE) == 1, "%s: contents lost", s->name);
+	close(wait[0]);
+	close(wait[1]);
+	reap(s->name, pid);
+	return ticks;
+}
+
 static uint64_t fork_exec_exit_wait(const struct section *s)
 {
 	uint64_t start = cycles();
@@ -252,6 +279,7 @@ static const struct section fork_sections[] = {
 	ROW("first_write_after_fork_1g", write_after_fork, 1, GIB, 0),
 	ROW("neighbour_write_after_fork_1g", write_after_fork, 1, GIB, NEIGHBOUR),
 	ROW("write_alone_after_fork_1g", write_after_fork, 1, GIB, ALONE),
+	ROW("mremap_after_fork_1g", move_after_fork, 1, GIB, 0),
 	ROW("fork_none_1g", time_fork_none, 1, GIB, 0),
 	ROW("fork_8g_read", time_fork_zeroes, 0, 0, 0),
 	ROW("fork_exit_wait_8g_read", time_fork_zeroes, 0, 0, WHOLE),
