@@ -145,8 +145,9 @@ static bool leave_process(struct thread *t, struct process *p, int exit_code)
 	p->kernel_ns += t->kernel_ns;
 	p->min_faults += t->min_faults;
 	thread_unlink(t);
-	TAILQ_FOREACH(other, &p->threads, sibling)	/* a signal of the process may have counted on T */
-		signal_update(other);
+	if (!p->group_exit && p->sig && p->sig->pending.set)
+		TAILQ_FOREACH(other, &p->threads, sibling)	/* a signal may have counted on T to take it */
+			signal_update(other);
 	if (t->tid == p->pid)
 		p->leader_exit_code = exit_code;
 	last = !p->nr_threads;

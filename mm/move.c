@@ -3,7 +3,7 @@
  * Owns: moving what tables map. See mm/move.h.
  *
  * Two walks over the same pieces: the first makes the tables that are to take them up, the second moves. Nothing
- * can unlink those between: whoever gives up empty tables of a space has it locked, or the file (truncation).
+ * can unlink those between: whoever gives up empty tables of a space has it locked.
  *
  * A fault that began before the change may still link tables, which stay empty, at either place: at the old one there
  * may be nothing to take them up, so they stay; at the new one they are let go of in favour of what comes. It may also
@@ -11,6 +11,7 @@
  */
 #include "mm/move.h"
 #include "kernel/base/errno.h"
+#include "kernel/base/print.h"
 #include "mm/drop.h"
 #include "mm/gate.h"
 
@@ -39,7 +40,7 @@ static void move_table(struct tlb_batch *b, pte_t *slot, struct frame *to, vaddr
 	pte_t e = *slot;
 	gate_unlink(from, slot);
 	pt_unlock(from);
-	pt_lock(to);
+	BUG_ON(!pt_lock(to));
 	pte_t old = gate(NULL, to, pt_slot(to, va), va, e, 0);
 	pt_unlock(to);
 	tlb_batch_all(b);
@@ -59,6 +60,7 @@ static void move_entries(struct tlb_batch *b, struct frame *from, vaddr_t va, st
 	spin_lock(&first->table.lock);
 	if (second != first)
 		spin_lock_nested(&second->table.lock);
+	BUG_ON(from->dead || to->dead);
 	for (unsigned i = 0; i < n; i++) {
 		u64 offset = (u64)i * PAGE_SIZE;
 
@@ -110,10 +112,10 @@ static int walk(const struct walk *w, struct frame *t, vaddr_t va, vaddr_t end)
 
 	for (; (i = pt_next_live(t, i, last + 1)) <= last && !err; i++) {
 		vaddr_t from = MAX(base + i * span, va), to = MIN(base + (i + 1) * span, end);
-		pte_t *slot = &pt_slots(t)[i];
+		pte_t *slot = &pt_slots(t)[i], e = READ_ONCE(*slot);
 
 		if (to - from < span || span > move_most(w->m)) {
-			struct frame *child = pt_child(READ_ONCE(*slot));
+			struct frame *child = pt_child(e);
 
 			err = t->level > 2 ? walk(w, child, from, to) : walk_leaf(w, child, from, to);
 			continue;

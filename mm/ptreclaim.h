@@ -34,7 +34,7 @@ void reclaim_kept(struct space *s, struct tlb_batch *b);
  * page; a shared one is let go of. */
 void reclaim_range(struct tlb_batch *b, vaddr_t start, vaddr_t end, bool zero);
 
-/* File C has been cut, and its pages are gone from [start, end) of B's space, not locked: frees the tables that are
+/* File C has been cut, and its pages are gone from [start, end) of B's space, which is locked: frees the tables that are
  * empty by that, lets go of those shared. C's map_lock is held, B for everyone. */
 void reclaim_cut(struct tlb_batch *b, vaddr_t start, vaddr_t end, struct pcache *c);
 

@@ -43,8 +43,13 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
 		pt_unlock(p.table);
 	}
-	if (READ_ONCE(tune.pt_reclaim) <= PT_RECLAIM_DEFERRED)
+	/* Who has S locked relies on tables that are empty for now: then they stay until somebody else finds them so. The
+	 * lock is an outer one, hence only tried. */
+	if (READ_ONCE(tune.pt_reclaim) <= PT_RECLAIM_DEFERRED && spin_trylock(&s->lock)) {
 		reclaim_cut(b, start, end, c);
+		tlb_batch_finish(b);
+		spin_unlock(&s->lock);
+	}
 }
 
 int unmap_prepare(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_t end)

@@ -161,7 +161,7 @@ static void look(struct timer *t)
 
 	spin_lock(&d->lock);
 	d->watched = false;
-	if (d->nr_free < d->size && tune.disk_timeout && clock_ns() - d->answered >= tune.disk_timeout * NS)
+	if (d->nr_free < d->size && tune.disk_timeout && clock_ns() >= d->answered + tune.disk_timeout * NS)
 		give_up(d, "no answer in disk_timeout seconds");
 	watch(d);
 	spin_unlock(&d->lock);

@@ -200,14 +200,16 @@ static struct file *get_epoll(int epfd, long *err)
 /* Under ep->lock. */
 static long control(struct epoll *ep, u64 op, int fd, struct file *f, const struct epoll_event *ev)
 {
-	struct member *m;
+	struct member *next, *m = NULL;
 
-	TAILQ_FOREACH(m, &ep->members, link)
-		if (m->fd == fd)
-			break;
-	if (m && m->watch != f->watch) {
-		drop(ep, m);
-		m = NULL;
+	for (next = TAILQ_FIRST(&ep->members); next && !m;) {
+		struct member *this = next;
+
+		next = TAILQ_NEXT(this, link);
+		if (this->fd == fd && this->watch == f->watch)
+			m = this;
+		else if (this->fd == fd && this->of == current_process->files)
+			drop(ep, this);		/* the number means another file now */
 	}
 	switch (op) {
 	case CTL_ADD:

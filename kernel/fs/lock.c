@@ -83,6 +83,17 @@ static void carve(const struct filelock *r, struct filelock **spare)
 	}
 }
 
+/* Does R's owner have a lock there already? Then there will hardly be more locks than before. */
+static bool converts(const struct filelock *r)
+{
+	struct filelock *l;
+
+	TAILQ_FOREACH(l, &locks, link)
+		if (overlaps(l, r) && l->owner == r->owner)
+			return true;
+	return false;
+}
+
 /* Sets what R asks for. 0, -EAGAIN, -ENOMEM, -ENOLCK, -ERESTART. */
 static int filelock_set(const struct filelock *r, bool wait)
 {
@@ -90,7 +101,7 @@ static int filelock_set(const struct filelock *r, bool wait)
 	int e = fresh && spare ? 0 : -ENOMEM;
 
 	spin_lock(&filelock_lock);
-	if (!e && r->type != F_UNLCK && nr_locks >= MOST_LOCKS)
+	if (!e && r->type != F_UNLCK && nr_locks >= MOST_LOCKS && !converts(r))
 		e = -ENOLCK;
 	if (!e && wait && r->flock)
 		carve(r, &spare);	/* an upgrade lets go first, or two would wait for each other */

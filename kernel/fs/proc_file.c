@@ -162,7 +162,7 @@ static ssize_t pagemap_read(struct file *f, struct iov_cursor *c, u64 *pos)
 			done = done ? done : -EFAULT;
 			break;
 		}
-		if (signal_pause())
+		if (sched_pause())
 			break;
 	}
 	space_put(s);
@@ -221,7 +221,7 @@ static ssize_t mem_move(struct file *f, struct iov_cursor *c, u64 *pos, bool wri
 		if (!moved)
 			e = -EFAULT;
 		moved = MAX(moved, 0L);
-		if (signal_pause())
+		if (sched_pause() && !e)
 			e = -EINTR;
 	}
 	space_put(s);

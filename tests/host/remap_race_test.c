@@ -101,11 +101,50 @@ static void moved_pages_are_given_up(void **state)
 	}
 }
 
+/* CPU 0 moves pages to and fro between tables that hold nothing else but pages of a file, which the others read and cut. */
+static struct kit_file *file;
+
+static void move_beside_a_file(unsigned cpu)
+{
+	u64 at = 0, seed = cpu, v;
+
+	while (cpu && crowd_use()) {
+		if (cpu == 1) {
+			pcache_resize(&file->cache, 0);
+			pcache_resize(&file->cache, PAGES(4));
+		}
+		for (unsigned i = 0; i < 4; i++)
+			fake_load(s, end_of(fake_random(&seed) & 1) + PAGES(100 + i), &v);
+	}
+	for (u64 n = 1; !cpu && crowd_change(3000); n++) {
+		for (unsigned i = 0; i < 4; i++)
+			crowd_want(fake_store(s, end_of(at) + PAGES(i), n) == FAULT_OK);
+		crowd_want(vm_remap(s, end_of(at), PAGES(4), PAGES(4), MREMAP_MAYMOVE | MREMAP_FIXED, end_of(!at)) == (long)end_of(!at));
+		at = !at;
+		for (unsigned i = 0; i < 4; i++)
+			crowd_want(fake_load(s, end_of(at) + PAGES(i), &v) == FAULT_OK && v == n);
+	}
+}
+
+static void moves_beside_a_file_that_is_cut(void **state)
+{
+	(void)state;
+	file = kit_file(4, true);
+	kit_anon(s, end_of(0), 4, RW);
+	kit_map_file(s, file, end_of(0) + PAGES(100), 0, 4, RW | R_SHARED);
+	kit_map_file(s, file, end_of(1) + PAGES(100), 0, 4, RW | R_SHARED);
+	tlb_switch_space(NULL);
+	crowd_run(CPUS, move_beside_a_file);
+	vm_unmap(s, 0, USER_END);
+	kit_file_close(file);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(addresses_go_round), TEST(moved_pages_are_given_up) };
+	const struct CMUnitTest tests[] = { TEST(addresses_go_round), TEST(moved_pages_are_given_up),
+		TEST(moves_beside_a_file_that_is_cut) };
 
 	return KIT_RUN(tests);
 }
