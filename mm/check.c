@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns: the checker. It believes nothing: it walks every table of a space and recomputes live counts, counts
- * by class, levels, bases, sizes, and compares each entry with the region that should cover it and with
+ * by class, levels, sizes, and compares each entry with the region that should cover it and with
  * the frame that it maps. The first difference is a panic that says where.
  */
 #include "mm/check.h"

@@ -42,7 +42,7 @@ static inline void pcache_io_end(struct pcache_io *io, bool failed)
 
 struct pcache_ops {
 	void (*get)(struct pcache *c);			/* hold, drop the owner */
-	void (*put)(struct pcache *c);
+	void (*put)(struct pcache *c);	/* of a disk's: also from its interrupt, with the disk locked */
 	/* Reads N (up to PCACHE_READ_MAX) pages from INDEX on into N zeroed frames that nobody else knows. What is
 	 * past the end of the file may be junk. 0, -EIO, -ENOMEM; with IO: when that is begun, as parts of IO (it
 	 * still sleeps for what says where the pages are); -EAGAIN: the device has too much to do.
@@ -79,7 +79,7 @@ static inline u64 pcache_pages(const struct pcache *c)
 	return (READ_ONCE(c->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
-/* No lock is held if OPS->clean; nor for destroy. */
+/* No lock is held if OPS->clean; destroy: none but those that `put` is called with. */
 void pcache_init(struct pcache *c, const struct pcache_ops *ops, bool shmem);
 void pcache_destroy(struct pcache *c);	/* no region maps it; drops all frames */
 

@@ -31,12 +31,12 @@ static void drop_empty(struct remap *m)
 	reclaim_range(&m->batch, m->new, m->new + m->new_len, false);
 }
 
-/* Moves the region R, whose first old_len bytes are what is asked for, to m->new. */
-static long move(struct remap *m, struct region *r)
+/* Moves the old_len bytes at m->old, of one region, to m->new. */
+static long move(struct remap *m)
 {
 	struct space *s = m->space;
 	struct move pages = { .batch = &m->batch, .from = m->old, .end = m->old + MIN(m->old_len, m->new_len), .by = m->new - m->old };
-	struct region *copy = region_alloc();
+	struct region *copy = region_alloc(), *r;
 	int err = -ENOMEM;
 
 	if (!copy)
@@ -124,7 +124,7 @@ static long grow(struct remap *m, struct region *r)
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
 	m->new = find_room(m);
-	return m->new ? move(m, r) : -ENOMEM;
+	return m->new ? move(m) : -ENOMEM;
 }
 
 static long shrink(struct remap *m)
@@ -203,7 +203,7 @@ static long remap(struct remap *m)
 			return -ENOMEM;
 		if (!(m->flags & MREMAP_FIXED) && !(m->new = map_find_room(s, m->new, m->new_len)))
 			return -ENOMEM;
-		return move(m, r);
+		return move(m);
 	}
 	return m->new_len > m->old_len ? grow(m, r) : at;
 }

@@ -7,8 +7,8 @@
  *
  * Locks: `lock` (RANK_SPACE) is taken by whoever changes regions, and makes `seq` odd meanwhile. A fault
  * does not take it: it reads seq, looks up, and validates seq under the lock of the one table
- * that it changes. A changer changes regions first, tables after, so that either the fault's store comes
- * before and is seen, or the fault sees the new seq and begins again.
+ * that it changes. A changer makes seq odd first and changes tables after, each under its lock, so that either the
+ * fault's store comes before and is seen, or the fault sees the new seq and begins again.
  */
 #pragma once
 #include "mm/pcache.h"
