@@ -100,6 +100,17 @@ static uint64_t scan_pass(const struct scan *s, char *at)
 	return start;
 }
 
+/* Where BYTES fit in, at the beginning of a table, so that windows and tables are as many as the size says. */
+static void *aligned_room(uint64_t bytes)
+{
+	char *room = mmap(NULL, bytes + 2 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED)
+		die(errno, "mmap");
+	munmap(room, bytes + 2 * MIB);
+	return (void *)(((uintptr_t)room + 2 * MIB - 1) & ~(2 * MIB - 1));
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const kinds[] = { "private", "shared", "code", NULL };
@@ -130,7 +141,7 @@ int main(int argc, char **argv)
 		refuse("writes to a shared mapping would change", path);
 	fd = open_file(&s, path);
 	for (uint64_t r = 0; r < s.rounds; r++) {
-		char *at = mmap(NULL, s.bytes, PROT_READ | (s.write ? PROT_WRITE : 0) | (kind == CODE ? PROT_EXEC : 0),
+		char *at = mmap(aligned_room(s.bytes), s.bytes, PROT_READ | (s.write ? PROT_WRITE : 0) | (kind == CODE ? PROT_EXEC : 0),
 				shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
 		uint64_t rss, faults0, major0, ticks;
 
