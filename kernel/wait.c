@@ -108,6 +108,7 @@ static void reap(struct process *c, const struct rusage_times *u)
 static long wait_for_child(const struct wait_args *a, struct wait_result *r)
 {
 	struct process *p = current_process, *c;
+	bool broken = false;
 	long err;
 
 	spin_lock(&process_lock);
@@ -125,10 +126,12 @@ static long wait_for_child(const struct wait_args *a, struct wait_result *r)
 		}
 		if (err || a->options & WNOHANG)
 			break;
-		if (waitq_sleep(&p->child_wait, &process_lock, SLEEP_FOREVER, SLEEP_INTERRUPTIBLE)) {
+		if (broken) {
 			err = -ERESTART;
 			break;
 		}
+		/* Then once more: the signal may be that of the very child, which has gone or has news. */
+		broken = waitq_sleep(&p->child_wait, &process_lock, SLEEP_FOREVER, SLEEP_INTERRUPTIBLE);
 	}
 	r->pid = 0;
 out:
