@@ -43,8 +43,8 @@ void vm_zap_in_place(struct space *s, struct tlb_batch *b, vaddr_t start, vaddr_
 		(copies ? pt_clear : pt_clear_cached)(b, p.table, p.va, p.n);
 		pt_unlock(p.table);
 	}
-	/* Who has S locked relies on tables that are empty for now: then they stay until somebody else finds them so. The
-	 * lock is an outer one, hence only tried. */
+	/* Only with S's lock, for its holder relies on empty tables staying linked (mremap). That lock comes before map_lock,
+	 * hence it is tried: when it is held, the tables stay linked, and the next sweep of the range frees them. */
 	if (READ_ONCE(tune.pt_reclaim) <= PT_RECLAIM_DEFERRED && spin_trylock(&s->lock)) {
 		reclaim_cut(b, start, end, c);
 		tlb_batch_finish(b);
